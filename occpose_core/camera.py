@@ -1,0 +1,132 @@
+"""Cameras and the person-centred view. The conventions of all of occpose are written here, once.
+
+    pixels      u right, v down; (0, 0) is the centre of the top-left pixel (as OpenCV and ROS have it)
+    camera      optical frame (REP-103): x right, y down, z forward, metres
+    rays        undistorted (x / z, y / z) in the camera frame: pixels without the camera
+    view        a virtual camera at the same place, panned and tilted (never rolled) to look at the person, so that a
+                person looks the same wherever in the image; its ray coordinates are divided by the visible joints'
+                RMS distance from the axis, so that a person looks the same at any distance and with any lens
+    root        joints relative to the pelvis, axes of the frame that the name gives
+    dst_from_src   a rotation that takes column vectors from frame src to frame dst: `p_dst = dst_from_src @ p_src`
+
+"Masked" values are of no meaning and never change a result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from occpose_core.types import Camera
+
+# Ray coordinates beyond this (83 degrees off the axis) are clipped: a pinhole's plane cannot hold them.
+_MAX_TAN = 8.0
+_MIN_SCALE = 1e-3
+
+
+def rays_from_px(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
+    """Undistort pixels to rays.
+
+    kpts_px: (..., 2) finite pixels. Returns (..., 2) float64, x / z and y / z in the camera frame.
+    """
+    shape = kpts_px.shape
+    if not camera.distorted:
+        fx, fy, cx, cy = camera.K[0, 0], camera.K[1, 1], camera.K[0, 2], camera.K[1, 2]
+        y = (kpts_px[..., 1] - cy) / fy
+        x = (kpts_px[..., 0] - cx - camera.K[0, 1] * y) / fx
+        return np.stack([x, y], axis=-1, dtype=np.float64)
+    import cv2  # only distorted cameras need it
+
+    points = np.asarray(kpts_px, dtype=np.float64).reshape(-1, 1, 2)
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-10)
+    if camera.distortion_model == "equidistant":
+        rays = cv2.fisheye.undistortPoints(points, camera.K, camera.D, criteria=criteria)
+    else:
+        rays = cv2.undistortPointsIter(points, camera.K, camera.D, np.eye(3), np.eye(3), criteria)
+    return np.clip(rays.reshape(shape), -_MAX_TAN, _MAX_TAN)
+
+
+def px_from_rays(rays: np.ndarray, camera: Camera) -> np.ndarray:
+    """Project rays (..., 2) to distorted pixels (..., 2) float64; the inverse of rays_from_px."""
+    rays = np.asarray(rays, dtype=np.float64)
+    if not camera.distorted:
+        homogeneous = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
+        return (homogeneous @ camera.K.T)[..., :2]
+    import cv2
+
+    zero = np.zeros(3)
+    if camera.distortion_model == "equidistant":
+        px = cv2.fisheye.distortPoints(rays.reshape(-1, 1, 2), camera.K, camera.D)
+    else:
+        points = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1).reshape(-1, 1, 3)
+        px, _ = cv2.projectPoints(points, zero, zero, camera.K, camera.D)
+    return np.asarray(px, dtype=np.float64).reshape(rays.shape)
+
+
+def px_from_cam(points_cam_m: np.ndarray, camera: Camera) -> np.ndarray:
+    """Project points in front of the camera: (..., 3) m -> (..., 2) float64 pixels."""
+    return px_from_rays(rays_from_cam(points_cam_m), camera)
+
+
+def rays_from_cam(points_cam_m: np.ndarray) -> np.ndarray:
+    """Rays of points in front of the camera: (..., 3) m -> (..., 2); points at or behind it are clipped to the side."""
+    depth = np.maximum(points_cam_m[..., 2:], 1e-6)
+    return np.clip(points_cam_m[..., :2] / depth, -_MAX_TAN, _MAX_TAN)
+
+
+def _directions(rays: np.ndarray) -> np.ndarray:
+    """(..., 2) rays -> (..., 3) unit vectors."""
+    homogeneous = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
+    return np.asarray(homogeneous / np.linalg.norm(homogeneous, axis=-1, keepdims=True))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PersonView:
+    """The virtual camera that looks at one person.
+
+    cam_from_view: (..., 3, 3) rotation. scale: (...) ray units per normalised unit. Leading axes are windows.
+    """
+
+    cam_from_view: np.ndarray
+    scale: np.ndarray
+
+    def normalise(self, rays: np.ndarray) -> np.ndarray:
+        """Camera rays (..., T, J, 2) -> normalised keypoints (..., T, J, 2) float32."""
+        homogeneous = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
+        in_view = homogeneous @ self.cam_from_view[..., None, :, :]
+        return (rays_from_cam(in_view) / self.scale[..., None, None, None]).astype(np.float32)
+
+    def rays(self, kpts: np.ndarray) -> np.ndarray:
+        """Normalised keypoints (..., T, J, 2) -> camera rays (..., T, J, 2); the inverse of normalise."""
+        in_view = kpts * self.scale[..., None, None, None]
+        homogeneous = np.concatenate([in_view, np.ones_like(in_view[..., :1])], axis=-1)
+        return rays_from_cam(homogeneous @ np.swapaxes(self.cam_from_view, -1, -2)[..., None, :, :])
+
+    def to_cam(self, joints_view_m: np.ndarray) -> np.ndarray:
+        """Rotate (..., J, 3) vectors from the view's axes to the camera's."""
+        return joints_view_m @ np.swapaxes(self.cam_from_view, -1, -2)
+
+    def from_cam(self, joints_cam_m: np.ndarray) -> np.ndarray:
+        """Rotate (..., J, 3) vectors from the camera's axes to the view's."""
+        return joints_cam_m @ self.cam_from_view
+
+
+def view_of(rays: np.ndarray, visible: np.ndarray) -> PersonView:
+    """Point a virtual camera at the visible joints of a window.
+
+    rays: (..., T, J, 2) in the camera frame. visible: (..., T, J) bool. One view serves the whole window, so that motion
+    inside it is kept. With no visible joint the view is the camera itself.
+    """
+    seen = visible[..., None].astype(np.float64)
+    rays = np.where(visible[..., None], rays, 0.0)
+    forward = (_directions(rays) * seen).sum(axis=(-3, -2))
+    forward[..., 2] += 1e-9  # the camera's own axis when nothing is visible
+    forward /= np.linalg.norm(forward, axis=-1, keepdims=True)
+    right = np.stack([forward[..., 2], np.zeros_like(forward[..., 0]), -forward[..., 0]], axis=-1)  # y_cam x forward
+    right /= np.linalg.norm(right, axis=-1, keepdims=True)
+    cam_from_view = np.stack([right, np.cross(forward, right), forward], axis=-1)
+    unit = PersonView(cam_from_view=cam_from_view, scale=np.ones(forward.shape[:-1]))
+    square = (unit.normalise(rays).astype(np.float64) ** 2 * seen).sum(axis=(-3, -2, -1))
+    scale = np.sqrt(square / np.maximum(seen.sum(axis=(-3, -2, -1)), 1.0))
+    return PersonView(cam_from_view=cam_from_view, scale=np.where(scale < _MIN_SCALE, _MIN_SCALE, scale))

@@ -1,0 +1,138 @@
+"""What passes between the rooms: cameras, keypoints in, skeletons out. Frozen, keyword-only, validated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+
+from occpose_core.errors import OccposeError
+
+DISTORTION_COEFFICIENTS = {
+    "none": (0,),
+    "plumb_bob": (0, 4, 5),
+    "rational_polynomial": (0, 8, 12, 14),
+    "equidistant": (0, 4),
+}
+
+
+class CameraError(OccposeError):
+    """The camera is uncalibrated, contradictory or of an unknown model."""
+
+
+class KeypointsError(OccposeError):
+    """2D keypoints have the wrong shape or range."""
+
+
+class State(IntEnum):
+    """Whether a person is seen now or kept alive by prediction; values of Skeleton3D.msg."""
+
+    TRACKED = 0
+    OCCLUDED = 1
+
+
+class Origin(IntEnum):
+    """Where a joint comes from; values of Skeleton3D.msg. An UNKNOWN position is finite but not to be used."""
+
+    MEASURED = 0
+    FILLED = 1
+    UNKNOWN = 2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Camera:
+    """Intrinsics of a camera; the frame is optical (x right, y down, z forward).
+
+    width, height: of the image that pixel coordinates refer to. K: (3, 3) float64, pixels. D: distortion coefficients
+    in OpenCV's order for `distortion_model` (a key of DISTORTION_COEFFICIENTS). Raises CameraError.
+    """
+
+    width: int
+    height: int
+    K: np.ndarray
+    D: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    distortion_model: str = "none"
+    frame_id: str = "camera_optical_frame"
+
+    def __post_init__(self) -> None:
+        K = np.asarray(self.K, dtype=np.float64)
+        D = np.asarray(self.D, dtype=np.float64).ravel()
+        object.__setattr__(self, "K", K)
+        object.__setattr__(self, "D", D)
+        if self.width <= 0 or self.height <= 0:
+            raise CameraError(f"image size must be positive, got {self.width} x {self.height}")
+        if K.shape != (3, 3) or not np.isfinite(K).all():
+            raise CameraError(f"K must be a finite 3 x 3 matrix, got shape {K.shape}: {K.tolist()}")
+        if K[0, 0] <= 0 or K[1, 1] <= 0:
+            raise CameraError(f"focal lengths are {K[0, 0]:g}, {K[1, 1]:g}: the camera is not calibrated")
+        allowed = DISTORTION_COEFFICIENTS.get(self.distortion_model)
+        if allowed is None:
+            known = ", ".join(DISTORTION_COEFFICIENTS)
+            raise CameraError(f"unknown distortion model {self.distortion_model!r}; known: {known}")
+        if len(D) not in allowed or not np.isfinite(D).all():
+            raise CameraError(
+                f"{self.distortion_model} takes {' or '.join(map(str, allowed))} finite coefficients, got {D.tolist()}"
+            )
+
+    @property
+    def distorted(self) -> bool:
+        """Whether any distortion coefficient is not zero (or the model is a fisheye, which zeros do not turn off)."""
+        return bool(np.any(self.D)) or (self.distortion_model == "equidistant" and len(self.D) > 0)
+
+    def same_as(self, other: Camera) -> bool:
+        """Whether pixels of both cameras mean the same rays in the same frame."""
+        return (
+            (self.width, self.height, self.distortion_model, self.frame_id)
+            == (other.width, other.height, other.distortion_model, other.frame_id)
+            and np.array_equal(self.K, other.K)
+            and np.array_equal(self.D, other.D)
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Keypoints2D:
+    """One person's 2D keypoints in `h36m17`.
+
+    id: the detector's track id, "" = none. xy_px: (J, 2) float32, pixels, x right / y down, of no meaning where the
+    score is 0. score: (J,) float32 in [0, 1], 0 = missing. Raises KeypointsError.
+    """
+
+    id: str = ""
+    xy_px: np.ndarray
+    score: np.ndarray
+
+    def __post_init__(self) -> None:
+        xy_px = np.asarray(self.xy_px, dtype=np.float32)
+        score = np.asarray(self.score, dtype=np.float32)
+        object.__setattr__(self, "xy_px", xy_px)
+        object.__setattr__(self, "score", score)
+        if xy_px.ndim != 2 or xy_px.shape[-1] != 2 or score.shape != xy_px.shape[:1]:
+            raise KeypointsError(f"expected xy_px (J, 2) and score (J,), got {xy_px.shape} and {score.shape}")
+        if not (np.isfinite(score).all() and (score >= 0).all() and (score <= 1).all()):
+            raise KeypointsError(f"scores must lie in [0, 1], got {score.min():g} to {score.max():g}")
+        if not np.isfinite(xy_px[score > 0]).all():
+            raise KeypointsError("a visible joint has a coordinate that is not finite; give missing joints score 0")
+
+    @property
+    def visible(self) -> np.ndarray:
+        """(J,) bool."""
+        return np.asarray(self.score > 0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Skeleton3D:
+    """One person's completed 3D skeleton in `h36m17`, camera optical frame.
+
+    joints_cam_m: (J, 3) m, finite. sigma_m: (J,) m, one standard deviation. origin: (J,) uint8 of Origin.
+    kpts_px: (J, 2) the completed 2D pose. height_m: stature used for the metric scale; metric: False if it was assumed.
+    """
+
+    id: str
+    state: State
+    joints_cam_m: np.ndarray
+    sigma_m: np.ndarray
+    origin: np.ndarray
+    kpts_px: np.ndarray
+    height_m: float
+    metric: bool
