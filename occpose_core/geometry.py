@@ -1,0 +1,104 @@
+"""Shape and place of bodies: Procrustes alignment, bone lengths, stature, absolute placement. Pure functions.
+
+Leading axes (...) are free everywhere: persons, frames, or none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from occpose_core.skeleton import H36M17, Skeleton
+
+# Mean Human3.6M bone lengths along the body (m): they say how much stature belongs to a chain of 1 m.
+_CHAIN_M = {"shank": 0.454, "thigh": 0.443, "spine": 0.233, "chest": 0.257, "neck": 0.121, "head": 0.115}
+_ANKLE_HEIGHT_M = 0.08  # the ankle joint above the sole of a standing person
+_STATURE_PER_CHAIN = (sum(_CHAIN_M.values()) + _ANKLE_HEIGHT_M) / sum(_CHAIN_M.values())
+
+# Nearer than this no camera sees a person; a solution there is a misfit.
+_NEAREST_M = 0.1
+# Variance of the rays below which all joints look the same way: 0.001 is a person of 1.7 m seen from 500 m.
+_MIN_RAY_VARIANCE = 1e-6
+
+
+def procrustes_align(source: np.ndarray, target: np.ndarray, scale: bool = True) -> np.ndarray:
+    """Move source onto target by the similarity transform of least squares, never a reflection.
+
+    source, target: (..., J, 3), same unit. scale: False allows rotation and translation only. Returns (..., J, 3)
+    float64; a source without extent goes to the target's centre.
+    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991.
+    """
+    source = np.asarray(source, dtype=np.float64)
+    target = np.asarray(target, dtype=np.float64)
+    target_centre = target.mean(axis=-2, keepdims=True)
+    centred = source - source.mean(axis=-2, keepdims=True)
+    covariance = np.swapaxes(target - target_centre, -1, -2) @ centred
+    u, singular, vt = np.linalg.svd(covariance)
+    sign = np.ones_like(singular)
+    sign[..., -1] = np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)
+    target_from_source = (u * sign[..., None, :]) @ vt
+    aligned = centred @ np.swapaxes(target_from_source, -1, -2)
+    if scale:
+        square = (centred**2).sum(axis=(-1, -2))
+        gain = (singular * sign).sum(axis=-1) / np.where(square > 0, square, 1.0)
+        aligned = aligned * gain[..., None, None]
+    return np.asarray(aligned + target_centre)
+
+
+def bone_lengths_m(joints_m: np.ndarray, skeleton: Skeleton = H36M17) -> np.ndarray:
+    """Lengths (..., bones) of `skeleton.bones`, in that order; joints_m: (..., J, 3) m."""
+    parents, children = np.array(skeleton.bones, dtype=np.int64).reshape(-1, 2).T
+    return np.asarray(np.linalg.norm(joints_m[..., children, :] - joints_m[..., parents, :], axis=-1))
+
+
+def stature_m(joints_m: np.ndarray) -> np.ndarray:
+    """Standing height (...) of a person in any pose; joints_m: (..., 17, 3) m in h36m17, any frame.
+
+    The bones from the ankle to the head top (mean of both legs) are added up and multiplied by the factor that turns
+    the mean Human3.6M lengths (1.623 m) plus 8 cm below the ankle joint into stature: 1.049. On people who stand
+    straight in the two motion sets that occpose trains on, head height over this chain is 1.034 and 1.046 (medians over
+    subjects).
+    """
+
+    def length(start: str, end: str) -> np.ndarray:
+        a, b = H36M17.indices(start, end)
+        return np.asarray(np.linalg.norm(joints_m[..., a, :] - joints_m[..., b, :], axis=-1))
+
+    legs = [
+        length(f"{side}_{a}", f"{side}_{b}")
+        for side in ("left", "right")
+        for a, b in (("ankle", "knee"), ("knee", "hip"))
+    ]
+    trunk = [
+        length(*pair) for pair in (("pelvis", "spine"), ("spine", "thorax"), ("thorax", "nose"), ("nose", "head_top"))
+    ]
+    return np.asarray((sum(legs) / 2.0 + sum(trunk)) * _STATURE_PER_CHAIN)
+
+
+def place_root(joints_root_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the pelvis position that makes a root-relative pose agree with the rays of its visible joints.
+
+    joints_root_m: (..., J, 3) m, axes of the camera. rays: (..., J, 2) in the camera frame, masked where weight is 0.
+    weight: (..., J) >= 0, 0 = not visible. Returns root_cam_m (..., 3) float64 and placed (...) bool. Where placed is
+    False (fewer than two joints with weight, all rays equal, or the best place is not in front of the camera) the root
+    is 0.
+
+    A joint at X, Y, Z from the root t is seen at u = (X + t_x) / (Z + t_z), so u Z - X = t_x - u t_z, and likewise for
+    v: linear in t. Minimising the weighted squares over t_x and t_y first leaves one equation for t_z.
+    """
+    weight = np.asarray(weight, dtype=np.float64)[..., None]
+    rays = np.where(weight > 0, rays, 0.0).astype(np.float64)
+    joints = np.asarray(joints_root_m, dtype=np.float64)
+    total = weight.sum(axis=-2)
+    share = weight / np.where(total > 0, total, 1.0)[..., None, :]
+    offset = rays * joints[..., 2:] - joints[..., :2]  # u Z - X, v Z - Y
+    mean_rays = (share * rays).sum(axis=-2)
+    mean_offset = (share * offset).sum(axis=-2)
+    spread = rays - mean_rays[..., None, :]
+    variance = (share * spread**2).sum(axis=(-1, -2))
+    covariance = (share * spread * (offset - mean_offset[..., None, :])).sum(axis=(-1, -2))
+    solvable = ((weight > 0).sum(axis=(-1, -2)) >= 2) & (variance > _MIN_RAY_VARIANCE)
+    depth = -covariance / np.where(solvable, variance, 1.0)
+    nearest = np.where(weight[..., 0] > 0, joints[..., 2], np.inf).min(axis=-1) + depth
+    placed = solvable & (nearest > _NEAREST_M) & (depth > _NEAREST_M)
+    root = np.concatenate([mean_offset + mean_rays * depth[..., None], depth[..., None]], axis=-1)
+    return np.where(placed[..., None], root, 0.0), placed
