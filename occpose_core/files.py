@@ -1,0 +1,45 @@
+"""Writing files so that nobody ever sees half of one, nor loses an old one by accident."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from occpose_core.errors import OccposeError
+
+
+class OutputError(OccposeError):
+    """An output file cannot be written."""
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Raise OutputError if the file exists and may not be overwritten; ask before the work, not after it."""
+    if path.is_dir():
+        raise OutputError(f"{path} is a directory; name a file")
+    if path.exists() and not force:
+        raise OutputError(f"{path} exists already; name another file or add --force to overwrite it")
+    if not path.parent.is_dir():
+        raise OutputError(f"the folder {path.parent} does not exist; make it or name another file")
+
+
+def write_atomically(path: Path, content: bytes, force: bool = False) -> None:
+    """Write to a temporary name in the same folder, then rename.
+
+    Raises OutputError if the file exists and force is False, or if it cannot be written.
+    """
+    refuse_existing(path, force)
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(temporary, 0o644)  # mkstemp makes it private
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
