@@ -28,31 +28,35 @@ _MIN_SCALE = 1e-3
 def rays_from_px(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
     """Undistort pixels to rays.
 
-    kpts_px: (..., 2) finite pixels. Returns (..., 2) float64, x / z and y / z in the camera frame.
+    kpts_px: (..., 2) finite pixels. Returns (..., 2) float64, x / z and y / z in the camera frame; finite but of no use
+    so far outside the image that the lens model has no answer.
     """
-    shape = kpts_px.shape
-    if not camera.distorted:
-        fx, fy, cx, cy = camera.K[0, 0], camera.K[1, 1], camera.K[0, 2], camera.K[1, 2]
-        y = (kpts_px[..., 1] - cy) / fy
-        x = (kpts_px[..., 0] - cx - camera.K[0, 1] * y) / fx
-        return np.stack([x, y], axis=-1, dtype=np.float64)
+    px = np.asarray(kpts_px, dtype=np.float64)
+    y = (px[..., 1] - camera.K[1, 2]) / camera.K[1, 1]
+    x = (px[..., 0] - camera.K[0, 2] - camera.K[0, 1] * y) / camera.K[0, 0]
+    pinhole = np.stack([x, y], axis=-1)
+    if not camera.distorted or px.size == 0:
+        return pinhole
     import cv2  # only distorted cameras need it
 
-    points = np.asarray(kpts_px, dtype=np.float64).reshape(-1, 1, 2)
+    points = px.reshape(-1, 1, 2)
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-10)
     if camera.distortion_model == "equidistant":
         rays = cv2.fisheye.undistortPoints(points, camera.K, camera.D, criteria=criteria)
     else:
-        rays = cv2.undistortPointsIter(points, camera.K, camera.D, np.eye(3), np.eye(3), criteria)
-    return np.clip(rays.reshape(shape), -_MAX_TAN, _MAX_TAN)
+        # OpenCV 4 has the criteria in a function of its own
+        undistort = getattr(cv2, "undistortPointsIter", cv2.undistortPoints)
+        rays = undistort(points, camera.K, camera.D, R=np.eye(3), P=np.eye(3), criteria=criteria)
+    rays = rays.reshape(px.shape)
+    return np.clip(np.where(np.isfinite(rays), rays, pinhole), -_MAX_TAN, _MAX_TAN)
 
 
 def px_from_rays(rays: np.ndarray, camera: Camera) -> np.ndarray:
     """Project rays (..., 2) to distorted pixels (..., 2) float64; the inverse of rays_from_px."""
     rays = np.asarray(rays, dtype=np.float64)
-    if not camera.distorted:
+    if not camera.distorted or rays.size == 0:
         homogeneous = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
-        return (homogeneous @ camera.K.T)[..., :2]
+        return np.asarray((homogeneous @ camera.K.T)[..., :2])
     import cv2
 
     zero = np.zeros(3)
@@ -72,7 +76,7 @@ def px_from_cam(points_cam_m: np.ndarray, camera: Camera) -> np.ndarray:
 def rays_from_cam(points_cam_m: np.ndarray) -> np.ndarray:
     """Rays of points in front of the camera: (..., 3) m -> (..., 2); points at or behind it are clipped to the side."""
     depth = np.maximum(points_cam_m[..., 2:], 1e-6)
-    return np.clip(points_cam_m[..., :2] / depth, -_MAX_TAN, _MAX_TAN)
+    return np.asarray(np.clip(points_cam_m[..., :2] / depth, -_MAX_TAN, _MAX_TAN))
 
 
 def _directions(rays: np.ndarray) -> np.ndarray:
@@ -95,7 +99,7 @@ class PersonView:
         """Camera rays (..., T, J, 2) -> normalised keypoints (..., T, J, 2) float32."""
         homogeneous = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
         in_view = homogeneous @ self.cam_from_view[..., None, :, :]
-        return (rays_from_cam(in_view) / self.scale[..., None, None, None]).astype(np.float32)
+        return np.asarray(rays_from_cam(in_view) / self.scale[..., None, None, None], dtype=np.float32)
 
     def rays(self, kpts: np.ndarray) -> np.ndarray:
         """Normalised keypoints (..., T, J, 2) -> camera rays (..., T, J, 2); the inverse of normalise."""
@@ -105,18 +109,18 @@ class PersonView:
 
     def to_cam(self, joints_view_m: np.ndarray) -> np.ndarray:
         """Rotate (..., J, 3) vectors from the view's axes to the camera's."""
-        return joints_view_m @ np.swapaxes(self.cam_from_view, -1, -2)
+        return np.asarray(joints_view_m @ np.swapaxes(self.cam_from_view, -1, -2))
 
     def from_cam(self, joints_cam_m: np.ndarray) -> np.ndarray:
         """Rotate (..., J, 3) vectors from the camera's axes to the view's."""
-        return joints_cam_m @ self.cam_from_view
+        return np.asarray(joints_cam_m @ self.cam_from_view)
 
 
 def view_of(rays: np.ndarray, visible: np.ndarray) -> PersonView:
     """Point a virtual camera at the visible joints of a window.
 
-    rays: (..., T, J, 2) in the camera frame. visible: (..., T, J) bool. One view serves the whole window, so that motion
-    inside it is kept. With no visible joint the view is the camera itself.
+    rays: (..., T, J, 2) in the camera frame. visible: (..., T, J) bool. One view serves the whole window, so that
+    motion inside it is kept. With no visible joint the view is the camera itself.
     """
     seen = visible[..., None].astype(np.float64)
     rays = np.where(visible[..., None], rays, 0.0)
