@@ -1,0 +1,178 @@
+"""Skeletons as RViz markers: four markers and a label for each person.
+
+Layers (namespaces): `joints` and `bones` of measured joints, `filled_joints` and `filled_bones` where a joint is an
+estimate, in another colour and translucent, and `labels`. The colours are told apart by colour-blind people too
+(Okabe and Ito, 2008). A joint fades as its standard deviation grows; an unknown joint is left out.
+
+RViz keeps a marker until its lifetime ends, it is replaced, or deleted; so an empty layer and a person who is gone are
+deleted explicitly, and the lifetime is only the safety net for a node that died.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from occpose_core.skeleton import H36M17
+from occpose_core.types import Origin, Skeleton3D, State
+from occpose_ros.adapters import confidence_of_sigma
+from occpose_ros.message_types import NANOSECONDS, MessageTypes
+
+# namespace -> type: RViz re-creates a marker whose type changes, so a layer has one
+LAYERS = {
+    "joints": "SPHERE_LIST",
+    "bones": "LINE_LIST",
+    "filled_joints": "SPHERE_LIST",
+    "filled_bones": "LINE_LIST",
+    "labels": "TEXT_VIEW_FACING",
+}
+_MEASURED_RGB = (0.337, 0.706, 0.914)  # sky blue
+_FILLED_RGB = (0.902, 0.624, 0.0)  # orange
+_FILLED_ALPHA = 0.6
+_MIN_ALPHA = 0.12
+_JOINT_DIAMETER_M = 0.06
+_BONE_WIDTH_M = 0.025
+_TEXT_HEIGHT_M = 0.12
+_TEXT_ABOVE_HEAD_M = 0.2
+_BONES = np.array(H36M17.bones, dtype=np.int64)
+_NO_BYTES = np.zeros(0, dtype=np.uint8)
+
+
+def skeleton_markers(
+    skeletons: Sequence[Skeleton3D],
+    header: Any,
+    previous_ids: Mapping[str, int],
+    types: MessageTypes,
+    *,
+    lifetime_s: float = 0.5,
+    reset: bool = False,
+) -> tuple[Any, dict[str, int]]:
+    """Make a MarkerArray that shows exactly these people.
+
+    header: std_msgs/Header of every marker, in the skeletons' frame. previous_ids: track id -> marker id, as the last
+    call returned it ({} at first): people of it who are gone are deleted. reset: delete everything shown before.
+    Returns the array and the new ids. The skeletons' ids must differ and their numbers be finite.
+    """
+    base = _base(header, lifetime_s, types)
+    ids = marker_ids([skeleton.id for skeleton in skeletons], {} if reset else previous_ids)
+    markers = [_delete_all(base, types)] if reset else []
+    for skeleton in skeletons:
+        markers += _person(skeleton, base | {"id": ids[skeleton.id]}, types)
+    gone = [] if reset else [number for track, number in previous_ids.items() if track not in ids]
+    markers += [_delete(base | {"id": number}, layer, types) for number in gone for layer in LAYERS]
+    return types.MarkerArray(markers=markers), ids
+
+
+def delete_all_markers(header: Any, types: MessageTypes) -> Any:
+    """A MarkerArray that removes everything that its topic ever showed."""
+    return types.MarkerArray(markers=[_delete_all(_base(header, 0.0, types), types)])
+
+
+def marker_ids(tracks: Iterable[str], previous_ids: Mapping[str, int]) -> dict[str, int]:
+    """Marker id of each track: the one it had, else the smallest that was and is free.
+
+    A number just given up is not handed out at once: one array cannot delete and add the same marker.
+    """
+    taken = set(previous_ids.values())
+    fresh = (number for number in count() if number not in taken)
+    return {track: previous_ids[track] if track in previous_ids else next(fresh) for track in tracks}
+
+
+def _base(header: Any, lifetime_s: float, types: MessageTypes) -> dict[str, Any]:
+    """Every field of a Marker, harmless: some constructors have no defaults."""
+    seconds, nanoseconds = divmod(round(lifetime_s * NANOSECONDS), NANOSECONDS)
+    return {
+        "header": header,
+        "ns": "",
+        "id": 0,
+        "type": types.Marker.SPHERE_LIST,
+        "action": types.Marker.ADD,
+        "pose": _pose((0.0, 0.0, 0.0), types),
+        "scale": types.Vector3(x=1.0, y=1.0, z=1.0),
+        "color": _colour(_MEASURED_RGB, 1.0, types),
+        "lifetime": types.Duration(sec=seconds, nanosec=nanoseconds),
+        "frame_locked": False,
+        "points": [],
+        "colors": [],
+        "texture_resource": "",
+        "texture": types.CompressedImage(header=header, format="", data=types.sequence(_NO_BYTES)),
+        "uv_coordinates": [],
+        "text": "",
+        "mesh_resource": "",
+        "mesh_file": types.MeshFile(filename="", data=types.sequence(_NO_BYTES)),
+        "mesh_use_embedded_materials": False,
+    }
+
+
+def _pose(position_m: tuple[float, float, float], types: MessageTypes) -> Any:
+    x, y, z = position_m
+    return types.Pose(position=types.Point(x=x, y=y, z=z), orientation=types.Quaternion(x=0.0, y=0.0, z=0.0, w=1.0))
+
+
+def _colour(rgb: tuple[float, float, float], alpha: float, types: MessageTypes) -> Any:
+    return types.ColorRGBA(r=rgb[0], g=rgb[1], b=rgb[2], a=alpha)
+
+
+def _delete(base: dict[str, Any], layer: str, types: MessageTypes) -> Any:
+    kind = getattr(types.Marker, LAYERS[layer])
+    return types.Marker(**base | {"ns": layer, "type": kind, "action": types.Marker.DELETE})
+
+
+def _delete_all(base: dict[str, Any], types: MessageTypes) -> Any:
+    return types.Marker(**base | {"action": types.Marker.DELETEALL})
+
+
+def _person(skeleton: Skeleton3D, base: dict[str, Any], types: MessageTypes) -> list[Any]:
+    measured = skeleton.origin == Origin.MEASURED
+    usable = skeleton.origin != Origin.UNKNOWN
+    bone_measured = measured[_BONES].all(axis=1)
+    bone_filled = usable[_BONES].all(axis=1) & ~bone_measured
+    vertices = {
+        "joints": np.flatnonzero(measured),
+        "bones": _BONES[bone_measured].ravel(),
+        "filled_joints": np.flatnonzero(usable & ~measured),
+        "filled_bones": _BONES[bone_filled].ravel(),
+    }
+    markers = [_vertex_list(skeleton, base, layer, joints, types) for layer, joints in vertices.items()]
+    return [*markers, _label(skeleton, usable, base, types)]
+
+
+def _vertex_list(
+    skeleton: Skeleton3D, base: dict[str, Any], layer: str, joints: np.ndarray, types: MessageTypes
+) -> Any:
+    """Spheres at joints, or lines between each two of them, coloured joint by joint."""
+    if len(joints) == 0:
+        return _delete(base, layer, types)
+    filled = layer.startswith("filled")
+    rgb, strength = (_FILLED_RGB, _FILLED_ALPHA) if filled else (_MEASURED_RGB, 1.0)
+    alpha = np.clip(strength * confidence_of_sigma(skeleton.sigma_m[joints]), _MIN_ALPHA, 1.0)
+    size = _BONE_WIDTH_M if layer.endswith("bones") else _JOINT_DIAMETER_M
+    fields = {
+        "ns": layer,
+        "type": getattr(types.Marker, LAYERS[layer]),
+        "scale": types.Vector3(x=size, y=size, z=size),
+        "color": _colour(rgb, strength, types),
+        "points": [types.Point(x=x, y=y, z=z) for x, y, z in skeleton.joints_cam_m[joints].tolist()],
+        "colors": [_colour(rgb, a, types) for a in alpha.tolist()],
+    }
+    return types.Marker(**base | fields)
+
+
+def _label(skeleton: Skeleton3D, usable: np.ndarray, base: dict[str, Any], types: MessageTypes) -> Any:
+    if not usable.any():
+        return _delete(base, "labels", types)
+    joints_cam_m = skeleton.joints_cam_m[usable]
+    x, y, z = joints_cam_m[np.argmin(joints_cam_m[:, 1])].tolist()  # y points down
+    rgb = _FILLED_RGB if skeleton.state == State.OCCLUDED else _MEASURED_RGB
+    fields = {
+        "ns": "labels",
+        "type": getattr(types.Marker, LAYERS["labels"]),
+        "pose": _pose((x, y - _TEXT_ABOVE_HEAD_M, z), types),
+        "scale": types.Vector3(x=0.0, y=0.0, z=_TEXT_HEIGHT_M),
+        "color": _colour(rgb, 1.0, types),
+        "text": f"{skeleton.id or '?'} (hidden)" if skeleton.state == State.OCCLUDED else skeleton.id or "?",
+    }
+    return types.Marker(**base | fields)

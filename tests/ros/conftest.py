@@ -1,0 +1,46 @@
+"""What the ROS tests share: their own DDS domain, and message types of both worlds."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from occpose_ros.bag import typestore
+from occpose_ros.message_types import MessageTypes
+
+os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"  # Iron and later
+os.environ["ROS_LOCALHOST_ONLY"] = "1" if os.environ.get("ROS_DISTRO") == "humble" else "0"
+
+_WORLDS = {
+    "rclpy": MessageTypes.from_rclpy,
+    "rosbags": lambda: MessageTypes.from_rosbags(typestore()),
+}
+
+
+@pytest.fixture(params=list(_WORLDS))
+def types(request: pytest.FixtureRequest) -> MessageTypes:
+    """Message constructors; skipped for rclpy where ROS is not installed."""
+    try:
+        return _WORLDS[request.param]()
+    except ImportError as error:
+        pytest.skip(f"no ROS here: {error}")
+
+
+@pytest.fixture(scope="session")
+def ros_domain_id() -> Iterator[int]:
+    """A DDS domain that no other test run on this machine uses: it is held by a port, as domain_coordinator does."""
+    for domain_id in random.Random().sample(range(1, 101), 100):
+        with socket.socket() as holder:
+            try:
+                holder.bind(("127.0.0.1", 32768 + domain_id))
+            except OSError:
+                continue
+            os.environ["ROS_DOMAIN_ID"] = str(domain_id)
+            yield domain_id
+            return
+    pytest.fail("all 100 DDS domains are in use")
