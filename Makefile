@@ -1,0 +1,29 @@
+# The commands a newcomer needs. `demo`, `test` and `bench` run `setup` first; it is quick when there is nothing to do.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench clean
+
+# Two runs on one machine must not hear each other. 1..100 are safe on every platform.
+export ROS_DOMAIN_ID ?= $(shell echo $$(( $$$$ % 100 + 1 )))
+IN_ENV := . scripts/env.sh &&
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 12
+
+setup: ## make .venv with all dependencies and ROS 2, build the ROS package (ROS_DISTRO=kilted: not Jazzy)
+	@scripts/setup.sh
+
+demo: setup ## play a bag of two people through the real node and report the error in demo_out/
+	@$(IN_ENV) python -m occpose_ros.demo
+
+test: setup ## lint, format check, type check, all tests
+	@$(IN_ENV) ruff check
+	@$(IN_ENV) ruff format --check
+	@$(IN_ENV) mypy
+	@$(IN_ENV) ROS_PYTHON_CHECK_FIELDS=1 python -m pytest
+
+bench: setup ## measure engines, pipeline and node on this machine
+	@$(IN_ENV) occpose bench
+
+clean: ## remove what the other commands made
+	rm -rf .venv .ros build install log dist demo_out bench_out *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
