@@ -1,0 +1,115 @@
+"""Self-describing model files: weights and everything needed to use them rightly, in one safetensors file.
+
+The same ModelInfo travels in the metadata of the exported ONNX file. A loader refuses what does not fit this version.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from occpose_core.errors import OccposeError
+from occpose_core.skeleton import H36M17
+
+if TYPE_CHECKING:
+    from torch import nn
+
+METADATA_KEY = "occpose"
+NORMALISATION = "person-view"  # camera.PersonView
+
+
+class ModelFileError(OccposeError):
+    """A model file is missing, damaged, or made for another layout or normalisation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """What a model is and what it expects.
+
+    window: frames of input. rate_hz: that the window was trained at (0 = any, for single frames). look_ahead_s: future
+    that the answer waits for. outputs: of "joints_root_m", "sigma_m", "filled". training: data, steps, seed, figures.
+    """
+
+    name: str
+    family: str
+    form: str
+    config: dict[str, Any]
+    parameters: int
+    outputs: tuple[str, ...]
+    window: int = 1
+    rate_hz: float = 0.0
+    look_ahead_s: float = 0.0
+    streaming: bool = False
+    layout: str = H36M17.name
+    normalisation: str = NORMALISATION
+    source: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def lifts(self) -> bool:
+        """Whether the model gives 3D."""
+        return "joints_root_m" in self.outputs
+
+    def to_json(self) -> str:
+        """One JSON object."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @staticmethod
+    def from_metadata(metadata: dict[str, str] | None, path: Path) -> ModelInfo:
+        """Read the metadata of a model file; ModelFileError if there is none or it does not fit this version."""
+        text = (metadata or {}).get(METADATA_KEY)
+        if text is None:
+            raise ModelFileError(f"{path} was not exported by occpose: it has no {METADATA_KEY!r} metadata")
+        try:
+            values = json.loads(text)
+            info = ModelInfo(**{**values, "outputs": tuple(values["outputs"])})
+        except (TypeError, KeyError, json.JSONDecodeError) as error:
+            raise ModelFileError(f"{path} was written by another version of occpose ({error}); export it again") from error
+        for what, given, expected in (
+            ("layout", info.layout, H36M17.name),
+            ("normalisation", info.normalisation, NORMALISATION),
+        ):
+            if given != expected:
+                raise ModelFileError(f"{path} has {what} {given!r}, but {expected!r} is needed: choose another model")
+        return info
+
+
+def save_checkpoint(path: Path, model: nn.Module, info: ModelInfo) -> None:
+    """Write weights and info to a safetensors file, in half precision if the model was rounded to it; atomic."""
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    temporary = path.with_name(f".{path.name}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, temporary, metadata={METADATA_KEY: info.to_json()})
+    os.replace(temporary, path)
+
+
+def load_checkpoint(path: Path) -> tuple[nn.Module, ModelInfo]:
+    """Build the model that a safetensors file describes and load its weights; in evaluation mode.
+
+    Raises ModelFileError if the file is missing, damaged or does not fit.
+    """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    from occpose_core.models import build
+
+    if not path.is_file():
+        raise ModelFileError(f"no model file at {path}; `occpose models` lists the shipped ones")
+    try:
+        with safe_open(path, framework="pt") as file:
+            info = ModelInfo.from_metadata(file.metadata(), path)
+            tensors = {name: file.get_tensor(name).to(torch.float32) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path} is not a readable safetensors file: {error}") from error
+    model = build(info.family, info.config)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ModelFileError(f"{path}: weights do not fit {info.family} {info.config}: {error}") from error
+    return model.eval(), info

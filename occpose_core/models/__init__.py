@@ -1,0 +1,83 @@
+"""The model families. Importing this package needs torch; running an exported model does not."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from occpose_core.checkpoint import ModelInfo
+from occpose_core.errors import OccposeError
+from occpose_core.models.fill_then_lift import FillThenLift, FillThenLiftConfig
+from occpose_core.models.filling import Filling, FillingConfig
+from occpose_core.models.lcn import LCN, LCNConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A model class, its config dataclass, and where it comes from."""
+
+    model: type[nn.Module]
+    config: type[Any]
+    outputs: tuple[str, ...]
+    form: str
+    source: str
+
+
+_FILLING_SOURCE = "3D_Occluded_HPE, github.com/XuyangHao123/3D_Occluded_HPE"
+_LCN_SOURCE = "Ci et al., Optimizing Network Structure for 3D Human Pose Estimation, ICCV 2019"
+
+MODELS: dict[str, Family] = {
+    "filling": Family(
+        model=Filling, config=FillingConfig, outputs=("filled",), form="masked", source=_FILLING_SOURCE
+    ),
+    "lcn": Family(
+        model=LCN, config=LCNConfig, outputs=("joints_root_m", "sigma_m"), form="masked", source=_LCN_SOURCE
+    ),
+    "filling-lcn": Family(
+        model=FillThenLift,
+        config=FillThenLiftConfig,
+        outputs=("joints_root_m", "sigma_m", "filled"),
+        form="masked",
+        source=f"{_FILLING_SOURCE}; {_LCN_SOURCE}",
+    ),
+}
+
+
+def _config_from(config_type: type[Any], values: dict[str, Any]) -> Any:
+    """A config dataclass from its dict, nested ones included; OccposeError on an unknown key."""
+    fields = {field.name: field for field in dataclasses.fields(config_type)}
+    unknown = set(values) - set(fields)
+    if unknown:
+        raise OccposeError(f"{config_type.__name__} has no {sorted(unknown)}; known: {sorted(fields)}")
+    default = config_type()
+    nested = {name: getattr(default, name) for name in values if dataclasses.is_dataclass(getattr(default, name))}
+    return config_type(
+        **{name: _config_from(type(nested[name]), value) if name in nested else value for name, value in values.items()}
+    )
+
+
+def build(family: str, config: dict[str, Any]) -> nn.Module:
+    """A freshly initialised model of a family (a key of MODELS) with the given config values."""
+    if family not in MODELS:
+        raise OccposeError(f"unknown model family {family!r}; known: {', '.join(MODELS)}")
+    entry = MODELS[family]
+    return entry.model(_config_from(entry.config, config))
+
+
+def describe(name: str, family: str, model: nn.Module, training: dict[str, Any]) -> ModelInfo:
+    """The ModelInfo of a model of that family."""
+    entry = MODELS[family]
+    return ModelInfo(
+        name=name,
+        family=family,
+        form=entry.form,
+        config=dataclasses.asdict(model.config),  # type: ignore[call-overload]
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        outputs=entry.outputs,
+        window=int(model.window),  # type: ignore[arg-type]
+        source=entry.source,
+        training=training,
+    )

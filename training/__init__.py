@@ -1,0 +1,1 @@
+"""Offline training of occpose models: `python -m training fit --config training/configs/<recipe>.yaml`."""

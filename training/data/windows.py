@@ -1,0 +1,170 @@
+"""Training windows made on the fly: random people before random cameras, seen by an imperfect detector.
+
+Whole batches are drawn and computed at once in numpy by the same code that the node and the benchmark use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from occpose_core.camera import rays_from_cam, view_of
+from occpose_core.occlusion import expand, visible_mask
+from occpose_core.simulation import RIGS, detect, draw_views
+from training.data.augment import mirror, tilt, vary_bones
+from training.data.clip import Clip
+from training.data.mocap import read_clips
+
+Batch = dict[str, Tensor]
+
+_MASKS_PER_PATTERN = 2048
+_MIN_VISIBLE = 3  # fewer joints give no view to normalise by
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowConfig:
+    """What a training window looks like; shares are probabilities."""
+
+    frames: int = 1
+    rate_hz: float = 30.0
+    rig: str = "train"
+    detectors: Mapping[str, float] = field(default_factory=lambda: {"noisy": 0.7, "detector": 0.3})
+    patterns: Mapping[str, float] = field(
+        default_factory=lambda: {"clean": 0.15, "iid20": 0.1, "k-missing": 0.2, "natural": 0.3, "layout(coco17)": 0.25}
+    )
+    mirrored: float = 0.5
+    tilted: float = 0.04
+    size_sd: float = 0.06  # of log stature
+    bone_sd: float = 0.04  # of log bone length
+
+
+class Windows(IterableDataset[Batch]):
+    """Endless batches of windows; every worker and epoch draws its own.
+
+    A batch: kpts (B, T, J, 2) in the person view; visible (B, T, J) in {0, 1}; true_kpts (B, T, J, 2) without noise;
+    joints_root_m (B, J, 3) of the newest frame in the view's axes.
+    """
+
+    def __init__(self, clips: Sequence[Clip], shares: Mapping[str, float], config: WindowConfig, batch: int, seed: int):
+        super().__init__()
+        self.clips = [clip for clip in clips if len(clip.joints_world_m) >= config.frames]
+        self.config, self.batch, self.seed = config, batch, seed
+        starts = np.array([len(clip.joints_world_m) - config.frames + 1 for clip in self.clips], dtype=np.float64)
+        self.probability = starts
+        for source in {clip.source for clip in self.clips}:
+            of_source = np.array([clip.source == source for clip in self.clips])
+            share = shares.get(source, starts[of_source].sum() / starts.sum())
+            self.probability = np.where(of_source, starts / starts[of_source].sum() * share, self.probability)
+        self.probability /= self.probability.sum()
+        self._epoch = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        self._epoch += 1
+        key = (self.seed, self._epoch if worker is None else worker.seed, 0 if worker is None else worker.id)
+        rng = np.random.default_rng(key)
+        masks = self._mask_bank(rng)
+        while True:
+            yield self.draw(rng, masks)
+
+    def _mask_bank(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        frames, rate_hz = self.config.frames, self.config.rate_hz
+        bank = {}
+        for pattern in self.config.patterns:
+            concrete = expand(pattern)
+            bank[pattern] = np.stack(
+                [visible_mask(concrete[i % len(concrete)], frames, rate_hz, rng) for i in range(_MASKS_PER_PATTERN)]
+            )
+        return bank
+
+    def draw(self, rng: np.random.Generator, masks: Mapping[str, np.ndarray]) -> Batch:
+        """One batch from a generator and a bank of masks (N, T, J) a pattern."""
+        joints_world_m = self._people(rng)
+        views = draw_views(RIGS[self.config.rig], rng, joints_world_m[:, :, 0])
+        joints_cam_m = views.joints_cam_m(joints_world_m)
+        true_rays = rays_from_cam(joints_cam_m)
+        rays, given = self._detect(true_rays, rng)
+        visible = given & views.inside(joints_cam_m)
+        masked = visible & self._masks(masks, rng)
+        enough = masked[:, -1].sum(axis=-1) >= _MIN_VISIBLE
+        visible = np.where(enough[:, None, None], masked, visible)
+        view = view_of(rays, visible)
+        root_relative = joints_cam_m[:, -1] - joints_cam_m[:, -1, :1]
+        keep = visible[:, -1].sum(axis=-1) >= _MIN_VISIBLE
+        arrays = {
+            "kpts": view.normalise(rays),
+            "visible": visible,
+            "true_kpts": view.normalise(true_rays),
+            "joints_root_m": view.from_cam(root_relative),
+        }
+        return {name: torch.from_numpy(array[keep].astype(np.float32)) for name, array in arrays.items()}
+
+    def _people(self, rng: np.random.Generator) -> np.ndarray:
+        config = self.config
+        chosen = rng.choice(len(self.clips), size=self.batch, p=self.probability)
+        windows = []
+        for index in chosen:
+            joints = self.clips[index].joints_world_m
+            start = int(rng.integers(len(joints) - config.frames + 1))
+            windows.append(joints[start : start + config.frames])
+        joints_m = mirror(np.stack(windows), rng.random(self.batch) < config.mirrored)
+        joints_m = vary_bones(joints_m, rng, config.size_sd, config.bone_sd)
+        return tilt(joints_m, rng.random(self.batch) < config.tilted, rng)
+
+    def _detect(self, rays: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        detectors = self.config.detectors
+        share = np.array(list(detectors.values())) / sum(detectors.values())
+        kind = rng.choice(len(detectors), size=self.batch, p=share)
+        given_rays, given = np.empty_like(rays), np.empty(rays.shape[:-1], dtype=bool)
+        for index, name in enumerate(detectors):
+            rows = kind == index
+            if rows.any():
+                given_rays[rows], _, given[rows] = detect(name, rays[rows], self.config.rate_hz, rng)
+        return given_rays, given
+
+    def _masks(self, masks: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        patterns = self.config.patterns
+        share = np.array(list(patterns.values())) / sum(patterns.values())
+        kind = rng.choice(len(patterns), size=self.batch, p=share)
+        row = rng.integers(_MASKS_PER_PATTERN, size=self.batch)
+        return np.stack(list(masks.values()))[kind, row]
+
+
+class MocapWindows(lightning.LightningDataModule):
+    """Windows of motion capture files for training, and a fixed set of them for validation.
+
+    files: OccKP-1 data files. shares: of each file among the windows, in their order; empty = by frames.
+    """
+
+    def __init__(
+        self,
+        files: list[Path],
+        shares: list[float] | None = None,
+        window: WindowConfig = WindowConfig(),  # noqa: B008  frozen
+        batch_size: int = 512,
+        validation_windows: int = 8192,
+        workers: int = 1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.files, self.window, self.batch_size = files, window, batch_size
+        self.shares = dict(zip(map(str, files), shares, strict=True)) if shares else {}
+        self.validation_windows, self.workers, self.seed = validation_windows, workers, seed
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        clips = read_clips(self.files, "train")
+        windows = Windows(clips, self.shares, self.window, self.batch_size, self.seed)
+        return DataLoader(windows, batch_size=None, num_workers=self.workers, prefetch_factor=4 if self.workers else None)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        windows = Windows(read_clips(self.files, "val"), {}, self.window, self.batch_size, self.seed)
+        batches = iter(windows)
+        fixed = [next(batches) for _ in range(max(1, self.validation_windows // self.batch_size))]
+        return DataLoader(fixed, batch_size=None, shuffle=False)  # type: ignore[arg-type]

@@ -1,0 +1,39 @@
+"""What all recipes share: a model of a family, Adam with an exponential decay, and a stop on a loss that is not finite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from occpose_core.models import build
+
+
+class Recipe(lightning.LightningModule):
+    """Base of the recipes.
+
+    family, config: of occpose_core.models. learning_rate decays by `decay` each epoch.
+    """
+
+    def __init__(self, family: str, config: dict[str, Any], learning_rate: float, decay: float) -> None:
+        super().__init__()
+        self.family = family
+        self.model = build(family, config)
+        self.learning_rate, self.decay = learning_rate, decay
+
+    def checked(self, loss: Tensor, step: str, batch_idx: int) -> Tensor:
+        """Log the loss; FloatingPointError if it is not finite."""
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"{step} loss is {loss.item()} in epoch {self.current_epoch}, batch {batch_idx} (step {self.global_step});"
+                " lower model.learning_rate or look at the data"
+            )
+        self.log(f"{step}_loss", loss, prog_bar=True, batch_size=1)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.Adam(trained, lr=self.learning_rate)
+        return [optimizer], [torch.optim.lr_scheduler.ExponentialLR(optimizer, self.decay)]
