@@ -21,7 +21,7 @@ _PACKAGES = {
     "builtin_interfaces": ("Time", "Duration"),
     "std_msgs": ("Header", "ColorRGBA"),
     "geometry_msgs": ("Point", "Vector3", "Quaternion", "Pose"),
-    "sensor_msgs": ("CompressedImage",),
+    "sensor_msgs": ("CameraInfo", "CompressedImage", "RegionOfInterest"),
     "visualization_msgs": ("Marker", "MarkerArray", "MeshFile"),
     "occpose_ros": ("Keypoints2D", "Keypoints2DArray", "Skeleton3D", "Skeleton3DArray", "SkeletonInfo"),
 }
@@ -43,8 +43,10 @@ class MessageTypes:
     Vector3: Callable[..., Any]
     Quaternion: Callable[..., Any]
     Pose: Callable[..., Any]
+    CameraInfo: Callable[..., Any]
     CompressedImage: Callable[..., Any]
-    Marker: Callable[..., Any]
+    RegionOfInterest: Callable[..., Any]
+    Marker: Any  # a class: its constants are needed too
     MarkerArray: Callable[..., Any]
     MeshFile: Callable[..., Any]
     Keypoints2D: Callable[..., Any]

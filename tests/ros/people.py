@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -83,3 +84,33 @@ def keypoints_msg(
     """Keypoints2DArray."""
     header = header_to_msg(stamp_ns, frame_id, types)
     return types.Keypoints2DArray(header=header, layout=layout, width=size[0], height=size[1], people=people)
+
+
+def camera_info_msg(
+    types: MessageTypes,
+    *,
+    k: Sequence[float] | None = None,
+    p: Sequence[float] | None = None,
+    d: Sequence[float] = (),
+    distortion_model: str = "",
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+    binning: tuple[int, int] = (0, 0),
+    roi: tuple[int, int, int, int] = (0, 0, 0, 0),
+    frame_id: str = FRAME_ID,
+    stamp_ns: int = 5_000_000_000,
+) -> Any:
+    """CameraInfo of `camera()`, or with other values. roi: x, y, width, height."""
+    k = camera().K.ravel() if k is None else k
+    return types.CameraInfo(
+        header=header_to_msg(stamp_ns, frame_id, types),
+        width=size[0],
+        height=size[1],
+        distortion_model=distortion_model,
+        d=types.sequence(np.array(d, dtype=np.float64)),
+        k=np.array(k, dtype=np.float64),
+        r=np.eye(3).ravel(),
+        p=np.zeros(12) if p is None else np.array(p, dtype=np.float64),
+        binning_x=binning[0],
+        binning_y=binning[1],
+        roi=types.RegionOfInterest(x_offset=roi[0], y_offset=roi[1], width=roi[2], height=roi[3], do_rectify=False),
+    )

@@ -139,7 +139,7 @@ def _broken(field, value):
         pytest.param(_broken("ns", ""), "namespace", id="namespace"),
         pytest.param(_broken("frame_locked", True), "frame_locked", id="frame locked"),
         pytest.param(_broken("points", []), "has points", id="no points"),
-        pytest.param(_broken("colors", lambda t: [t.ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)]), "one for each", id="colours"),
+        pytest.param(_broken("colors", lambda t: [t.ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)]), "one for", id="colours"),
         pytest.param(_broken("color", lambda t: t.ColorRGBA(r=1.0, g=1.0, b=1.0, a=0.0)), "alpha", id="alpha 0"),
         pytest.param(_broken("scale", lambda t: t.Vector3(x=0.0, y=1.0, z=1.0)), "size", id="no size"),
         pytest.param(_broken("lifetime", lambda t: t.Duration(sec=0, nanosec=0)), "lifetime", id="for ever"),
