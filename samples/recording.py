@@ -1,0 +1,149 @@
+"""Write the simulated people, what the detector says of them, the camera and the furniture into a bag."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scene
+
+from occpose_core.camera import px_from_cam
+from occpose_core.geometry import stature_m
+from occpose_core.types import Origin, State
+from occpose_ros.bag import BagWriter, typestore
+from occpose_ros.message_types import MessageTypes, header_to_msg
+
+START_NS = 1_700_000_000_000_000_000
+RATE_HZ = 30
+NEW_ID_AFTER = 30  # frames without a detection after which the detector's tracker gives a new id
+MIN_JOINTS = 4  # with fewer the detector sees no person
+
+
+def track_ids(found: np.ndarray, first: int, step: int) -> list[str]:
+    """The detector's track id at each frame: (T,) bool -> a new one when the person comes back after a while."""
+    ids, current, unseen = [], first, 0
+    for there in found:
+        if there and unseen >= NEW_ID_AFTER:
+            current += step
+        unseen = 0 if there else unseen + 1
+        ids.append(str(current))
+    return ids
+
+
+def camera_info(header: Any) -> Any:
+    """sensor_msgs/CameraInfo of the scene's camera."""
+    types, camera = typestore().types, scene.CAMERA
+    roi = types["sensor_msgs/msg/RegionOfInterest"](x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+    return types["sensor_msgs/msg/CameraInfo"](
+        header=header,
+        height=camera.height,
+        width=camera.width,
+        distortion_model=camera.distortion_model,
+        d=camera.D,
+        k=camera.K.ravel(),
+        r=np.eye(3).ravel(),
+        p=np.hstack([camera.K, np.zeros((3, 1))]).ravel(),
+        binning_x=0,
+        binning_y=0,
+        roi=roi,
+    )
+
+
+def _quaternion(rotation: np.ndarray) -> dict[str, float]:
+    """Of a rotation about x."""
+    half = np.arctan2(rotation[2, 1], rotation[1, 1]) / 2
+    return {"x": float(np.sin(half)), "y": 0.0, "z": 0.0, "w": float(np.cos(half))}
+
+
+def furniture(types: MessageTypes, header: Any) -> Any:
+    """visualization_msgs/MarkerArray with one translucent cube a piece, in the camera's frame; it never expires."""
+    markers = []
+    for number, box in enumerate(scene.FURNITURE):
+        low, high = np.array(box.low), np.array(box.high)
+        x, y, z = scene.cam_from_world((low + high) / 2).tolist()
+        length, depth, height = (high - low).tolist()
+        zero = types.Time(sec=0, nanosec=0)
+        markers.append(
+            types.Marker(
+                header=header,
+                ns="furniture",
+                id=number,
+                type=1,  # CUBE
+                action=0,  # ADD
+                pose=types.Pose(
+                    position=types.Point(x=x, y=y, z=z),
+                    orientation=types.Quaternion(**_quaternion(scene.CAM_FROM_WORLD)),
+                ),
+                scale=types.Vector3(x=length, y=depth, z=height),
+                color=types.ColorRGBA(r=0.55, g=0.45, b=0.35, a=0.35),
+                lifetime=types.Duration(sec=0, nanosec=0),
+                frame_locked=False,
+                points=[],
+                colors=[],
+                texture_resource="",
+                texture=types.CompressedImage(
+                    header=types.Header(stamp=zero, frame_id=""), format="", data=np.zeros(0, np.uint8)
+                ),
+                uv_coordinates=[],
+                text="",
+                mesh_resource="",
+                mesh_file=types.MeshFile(filename="", data=np.zeros(0, np.uint8)),
+                mesh_use_embedded_materials=False,
+            )
+        )
+    return types.MarkerArray(markers=markers)
+
+
+def _true_skeleton(
+    types: MessageTypes, track: str, joints_world_m: np.ndarray, in_sight: np.ndarray, given: bool
+) -> Any:
+    joints_cam_m = scene.cam_from_world(joints_world_m)
+    return types.Skeleton3D(
+        id=track,
+        state=int(State.TRACKED if given else State.OCCLUDED),
+        position=joints_cam_m.astype(np.float32).ravel(),
+        std_dev=np.zeros(len(joints_cam_m), np.float32),
+        origin=np.where(in_sight, Origin.MEASURED, Origin.FILLED).astype(np.uint8),
+        xy=px_from_cam(joints_cam_m, scene.CAMERA).astype(np.float32).ravel(),
+        height=float(stature_m(joints_world_m)),
+        metric=True,
+    )
+
+
+def write(bag: BagWriter, people: list[Any]) -> None:
+    """Write all topics, frame by frame. people: of make_two_people.Person."""
+    types = MessageTypes.from_rosbags(typestore())
+    frame_id, camera = scene.CAMERA.frame_id, scene.CAMERA
+    found = [(person.score > 0).sum(axis=1) >= MIN_JOINTS for person in people]
+    tracks = [track_ids(found_, first + 1, len(people)) for first, found_ in enumerate(found)]
+    bag.write("/furniture", furniture(types, header_to_msg(START_NS, frame_id, types)), START_NS, latched=True)
+    for frame in range(len(found[0])):
+        stamp_ns = START_NS + round(frame * 1_000_000_000 / RATE_HZ)
+        header = header_to_msg(stamp_ns, frame_id, types)
+        detected = [
+            types.Keypoints2D(
+                id=tracks[n][frame], xy=person.xy_px[frame].ravel(), score=person.score[frame].astype(np.float32)
+            )
+            for n, person in enumerate(people)
+            if found[n][frame]
+        ]
+        truth = [
+            _true_skeleton(
+                types, tracks[n][frame], person.joints_world_m[frame], person.in_sight[frame], bool(found[n][frame])
+            )
+            for n, person in enumerate(people)
+            if person.in_image[frame]
+        ]
+        bag.write("/camera_info", camera_info(header), stamp_ns)
+        bag.write(
+            "/keypoints",
+            types.Keypoints2DArray(
+                header=header, layout="coco17", width=camera.width, height=camera.height, people=detected
+            ),
+            stamp_ns,
+        )
+        bag.write(
+            "/ground_truth/skeletons",
+            types.Skeleton3DArray(header=header, layout="h36m17", people=truth, lost_ids=[], latency_ms=0.0),
+            stamp_ns,
+        )
