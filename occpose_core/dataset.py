@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,7 @@ def read_sequences(path: str | Path) -> Sequences:
         members = _read_members(path)
     except DatasetError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not a whole .npz file"
         raise DatasetError(f"cannot read the data file {path}: {reason}") from error
     positions = _check_positions(path, members)
@@ -127,9 +128,10 @@ def read_sequences(path: str | Path) -> Sequences:
 
 def _read_members(path: Path) -> dict[str, np.ndarray]:
     """Every member once: an npz decompresses at each access. Nothing is ever unpickled."""
-    with np.load(path, allow_pickle=False) as archive:
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise DatasetError(f"{path} holds a single array; expected an .npz file with {', '.join(_KEYS)}")
+    archive = np.load(path, allow_pickle=False)
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise DatasetError(f"{path} holds a single array; expected an .npz file with {', '.join(_KEYS)}")
+    with archive:
         missing = [key for key in _KEYS if key not in archive.files]
         if missing:
             raise DatasetError(f"{path} lacks the key {missing[0]!r}; an OccKP-1 data file has {', '.join(_KEYS)}")
@@ -160,7 +162,7 @@ def _check_sequences(path: Path, members: dict[str, np.ndarray], frames: int) ->
     start, end = members["start"], members["start"] + members["length"]
     wrong = np.flatnonzero((start < 0) | (end > frames) | (members["length"] < 1))
     if len(wrong):
-        name, span = members["name"][wrong[0]], f"{start[wrong[0]]} to {end[wrong[0]]}"
+        name, span = str(members["name"][wrong[0]]), f"{start[wrong[0]]} to {end[wrong[0]]}"
         raise DatasetError(f"{path}: sequence {name!r} spans frames {span}, but 'positions' has {frames}")
     unknown = sorted(set(members["split"].tolist()) - set(SPLITS))
     if unknown:
@@ -168,19 +170,16 @@ def _check_sequences(path: Path, members: dict[str, np.ndarray], frames: int) ->
     splits_of: dict[str, str] = {}
     for subject, split in zip(members["subject"].tolist(), members["split"].tolist(), strict=True):
         if splits_of.setdefault(subject, split) != split:
-            raise DatasetError(
-                f"{path}: subject {subject!r} is in {splits_of[subject]!r} and in {split!r}; split by subject"
-            )
+            both = f"{splits_of[subject]!r} and in {split!r}"
+            raise DatasetError(f"{path}: subject {subject!r} is in split {both}; give every subject one split")
 
 
 def _joint_order(path: Path, joints: np.ndarray) -> np.ndarray:
     """(17,) where each `h36m17` joint stands in the file; files may write `Rhip` for right_hip."""
     prefixes = {"L": "left_", "R": "right_"}
-    names = [str(name) for name in joints.ravel()]
-    names = [_ALIASES.get(name, prefixes.get(name[:1], name[:1]) + name[1:]) for name in names]
+    given = [str(name) for name in joints.ravel()]
+    names = [_ALIASES.get(name, prefixes.get(name[:1], name[:1]) + name[1:]) for name in given]
     if sorted(names) != sorted(H36M17.joints):
-        unknown = sorted(set(names) - set(H36M17.joints)) or names
-        raise DatasetError(
-            f"{path}: key 'joints' must name the h36m17 joints; {unknown[0]!r} is not one, or is there twice"
-        )
+        odd = next(name for name in names if name not in H36M17.joints or names.count(name) > 1)
+        raise DatasetError(f"{path}: key 'joints' must name each h36m17 joint once; {odd!r} does not fit")
     return np.array([names.index(name) for name in H36M17.joints])
