@@ -1,0 +1,101 @@
+"""Which of the people in a message, and which of their joints, the pipeline takes seriously."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from occpose_core.camera import rays_from_px
+from occpose_core.errors import OccposeError
+from occpose_core.pipeline_config import PipelineConfig
+from occpose_core.skeleton import H36M17
+from occpose_core.types import Camera, Keypoints2D
+
+_J = len(H36M17.joints)
+
+
+class PeopleError(OccposeError):
+    """People do not have the joints of h36m17."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen:
+    """2D input, a row a person: xy_px, rays (P, J, 2) and score (P, J), all 0 where a joint is not visible."""
+
+    xy_px: np.ndarray
+    rays: np.ndarray
+    score: np.ndarray
+
+    @property
+    def visible(self) -> np.ndarray:
+        """(P, J) bool."""
+        return np.asarray(self.score > 0)
+
+    def on_rows(self, rows: np.ndarray, count: int) -> Seen:
+        """Person i moved to row rows[i] of `count`; a negative row leaves the person out, other rows see nothing."""
+
+        def moved(values: np.ndarray) -> np.ndarray:
+            out = np.zeros((count, *values.shape[1:]), dtype=values.dtype)
+            out[rows[rows >= 0]] = values[rows >= 0]
+            return out
+
+        return Seen(xy_px=moved(self.xy_px), rays=moved(self.rays), score=moved(self.score))
+
+
+def admit(
+    people: Sequence[Keypoints2D], config: PipelineConfig, camera: Camera, dropped: Counter[str]
+) -> tuple[list[str], Seen]:
+    """Ids ("" = none, else unique) and keypoints of the people to go on with, in their order.
+
+    Joints below min_score or too far outside the image become invisible. Of people with the same id the one with the
+    highest score sum stays; beyond max_persons the largest and surest stay. `dropped` is counted up. PeopleError.
+    """
+    for person in people:
+        if person.score.shape != (_J,):
+            raise PeopleError(
+                f"person {person.id!r} has {len(person.score)} joints, {H36M17.name} has {_J}: convert the layout first"
+            )
+    xy_px = np.stack([person.xy_px for person in people]) if people else np.zeros((0, _J, 2), dtype=np.float32)
+    score = np.stack([person.score for person in people]) if people else np.zeros((0, _J), dtype=np.float32)
+    visible = (score > 0) & (score >= config.min_score) & _near_image(xy_px, config.image_margin, camera)
+    chosen = _choose([person.id for person in people], xy_px, np.where(visible, score, 0), config.max_persons, dropped)
+    xy_px, score, visible = xy_px[chosen], score[chosen], visible[chosen]
+    xy_px = np.where(visible[..., None], xy_px, np.float32(0))
+    rays = np.where(visible[..., None], rays_from_px(xy_px, camera), 0.0)
+    seen = Seen(xy_px=xy_px, rays=rays, score=np.where(visible, score, np.float32(0)))
+    return [people[person].id for person in chosen], seen
+
+
+def _near_image(xy_px: np.ndarray, margin: float, camera: Camera) -> np.ndarray:
+    """(P, J) bool; False where a coordinate is not finite."""
+    size = np.array([camera.width, camera.height])
+    return np.asarray(((xy_px >= -margin * size) & (xy_px <= (1 + margin) * size)).all(axis=-1))
+
+
+def _choose(
+    ids: list[str], xy_px: np.ndarray, score: np.ndarray, max_persons: int, dropped: Counter[str]
+) -> np.ndarray:
+    """Sorted indices of the people who stay."""
+    best: dict[str, int] = {}
+    unique = []
+    for person in np.argsort(-score.sum(axis=-1), kind="stable").tolist():
+        if not ids[person] or best.setdefault(ids[person], person) == person:
+            unique.append(person)
+    count(dropped, "duplicate_id", len(ids) - len(unique))
+    kept = np.array(unique, dtype=np.int64)
+    visible = score[kept, :, None] > 0
+    low = np.where(visible, xy_px[kept], np.inf).min(axis=1)
+    high = np.where(visible, xy_px[kept], -np.inf).max(axis=1)
+    size = np.linalg.norm(np.where(np.isfinite(low), high - np.where(np.isfinite(low), low, 0), 0), axis=-1)
+    kept = kept[np.argsort(-size * score[kept].mean(axis=-1), kind="stable")[:max_persons]]
+    count(dropped, "max_persons", len(unique) - len(kept))
+    return np.sort(kept)
+
+
+def count(dropped: Counter[str], reason: str, people: int) -> None:
+    """Add people to a reason, which appears only if there are any."""
+    if people:
+        dropped[reason] += int(people)
