@@ -69,9 +69,9 @@ mend_wheels() {
     local python_include numpy_include
     python_include=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
     numpy_include=$("$venv/bin/python" -c 'import numpy; print(numpy.get_include())')
-    grep -rlZ '/opt/python/' --include='*.cmake' "$venv/share" | xargs -0r sed -Ei \
+    find "$venv/share" -name '*.cmake' -exec sed -Ei \
         -e "s#/opt/python/[^;\"]*/numpy/(_core|core)/include#$numpy_include#g" \
-        -e "s#/opt/python/[^;\"]*/include/python3\.[0-9]+#$python_include#g"
+        -e "s#/opt/python/[^;\"]*/include/python3\.[0-9]+#$python_include#g" {} +
 }
 
 install_wheels() {
