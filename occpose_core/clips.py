@@ -130,10 +130,10 @@ def _process(pattern: str) -> bool:
 def _spread(lengths: Sequence[int], max_frames: int | None, whole: bool) -> list[list[int]]:
     """Scored frames of each recording. Windows end where there is a whole one behind, or in the second half."""
     first = [0 if whole else min(WINDOW - 1, length // 2) for length in lengths]
-    wanted = sum(lengths) if whole else -(-sum(lengths) // WINDOW_STRIDE)
-    wanted = wanted if max_frames is None else min(wanted, max_frames)
+    usual = sum(lengths) if whole else -(-sum(lengths) // WINDOW_STRIDE)
+    wanted = usual if max_frames is None else min(sum(lengths), max_frames)
     shares = np.cumsum(lengths) * wanted // sum(lengths)  # exact whole numbers, so equal everywhere
-    counts = np.diff(shares, prepend=0)
+    counts = np.minimum(np.diff(shares, prepend=0), np.subtract(lengths, first))
     return [
         [begin + (2 * step + 1) * (length - begin) // (2 * int(count)) for step in range(int(count))]
         for begin, length, count in zip(first, lengths, counts, strict=True)

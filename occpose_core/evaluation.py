@@ -179,6 +179,7 @@ def ask(engine: Engine, clips: Clips, frames: np.ndarray, look_ahead: int = 0) -
         rays, visible = clips.rays[window], clips.visible[window]
         view = view_of(rays, visible)
         lifted = engine.run(view.normalise(rays), visible)
+        assert lifted.joints_root_m is not None  # check_mode has seen to it
         joints_m = view.to_cam(lifted.joints_root_m.astype(np.float64))
         answers.joints_m[batch] = joints_m - joints_m[:, _PELVIS, None]
         answers.mean_pose_m[batch] = view.to_cam(np.broadcast_to(mean_pose_view_m(), joints_m.shape))

@@ -1,0 +1,320 @@
+"""OccKP-1: what a model is shown, and that the figures mean what they say. Small numpy models stand in for networks."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from occpose_core import evaluation
+from occpose_core.baselines import constant_velocity, hold, mean_pose_view_m, velocity_start
+from occpose_core.checkpoint import ModelInfo
+from occpose_core.clips import WINDOW, Shot, film, last_seen, make_clips, spans
+from occpose_core.dataset import Motion
+from occpose_core.evaluation import EvaluationError, ask, check_mode, figure_patterns, score
+from occpose_core.figures import figures_of
+from occpose_core.runtime import Lifted
+from occpose_core.skeleton import H36M17
+
+J = len(H36M17.joints)
+PELVIS = H36M17.index("pelvis")
+RATE_HZ = 30.0
+
+
+def walker(name: str, frames: int) -> Motion:
+    """Somebody with swinging limbs, walking a circle of 1 m."""
+    rng = np.random.default_rng(len(name) + frames)
+    time = np.arange(frames)[:, None, None] / RATE_HZ
+    body = np.array([[0.0, 0.0, 0.9]] * J) + rng.normal(0.0, 0.3, size=(J, 3))
+    swing = 0.15 * np.sin(2 * np.pi * time + rng.uniform(0, 6, size=(1, J, 3)))
+    angle = 0.8 * time
+    path = np.concatenate([np.cos(angle), np.sin(angle), np.zeros_like(angle)], axis=-1)
+    return Motion(name=name, subject="s", description="", rate_hz=RATE_HZ, joints_world_m=body + swing + path)
+
+
+@pytest.fixture(scope="module")
+def shots() -> list[Shot]:
+    return [film(walker(f"walk{i}", frames), "train", "noisy") for i, frames in enumerate((200, 40, 130))]
+
+
+class _Model:
+    """An engine of plain numpy: answers from the visible joints of the newest frame, `guess` where hidden."""
+
+    def __init__(self, window: int = 1, **info: object) -> None:
+        outputs = ("joints_root_m", "sigma_m")
+        base = ModelInfo(name="plain", family="-", form="own", config={}, parameters=0, outputs=outputs, window=window)
+        self.info = dataclasses.replace(base, **info)
+
+    def run(self, kpts: np.ndarray, visible: np.ndarray) -> Lifted:
+        assert kpts.dtype == np.float32
+        assert kpts.shape[1:] == (self.info.window, J, 2)
+        joints = self.answer(kpts, visible.astype(bool)).astype(np.float32)
+        return Lifted(joints_root_m=joints, sigma_m=np.full(joints.shape[:2], 0.1, np.float32), filled=None)
+
+    def answer(self, kpts: np.ndarray, visible: np.ndarray) -> np.ndarray:
+        seen = np.where(visible[:, -1, :, None], kpts[:, -1], 0.0)
+        return np.pad(0.4 * seen, ((0, 0), (0, 0), (0, 1)))
+
+
+class _MeanPose(_Model):
+    def answer(self, kpts: np.ndarray, visible: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(mean_pose_view_m(), (len(kpts), J, 3))
+
+
+class _Leaky(_Model):
+    """Reads the coordinates of hidden joints, which no model may."""
+
+    def answer(self, kpts: np.ndarray, visible: np.ndarray) -> np.ndarray:
+        return super().answer(kpts, np.ones_like(visible))
+
+
+# --- clips ------------------------------------------------------------------------------------------------------------
+
+
+def test_filming_is_seeded_and_differs_between_rigs_and_inputs() -> None:
+    motion = walker("walk", 60)
+    first = film(motion, "train", "noisy")
+    again = film(motion, "train", "noisy")
+    np.testing.assert_array_equal(first.rays, again.rays)
+    for rig, detector, seed in (("held-out", "noisy", 0), ("train", "gt", 0), ("train", "noisy", 1)):
+        assert not np.array_equal(first.rays, film(motion, rig, detector, seed).rays)
+
+
+@pytest.mark.parametrize("pattern", ["iid20", "k-missing(3)", "limb-run(leg,0.5)"])
+def test_windows_end_at_the_scored_frame_and_reach_back_81(shots: list[Shot], pattern: str) -> None:
+    planned = spans(shots, [pattern], 40)
+    assert sum(len(span.scored) for span in planned) == 40
+    for span in planned:
+        assert span.scored == (span.stop - 1,)
+        assert span.stop - span.start == min(WINDOW, span.stop)
+    assert {span.shot for span in planned} == {0, 1, 2}
+
+
+def test_processes_are_drawn_over_whole_recordings(shots: list[Shot]) -> None:
+    planned = spans(shots, ["natural"], None)
+    assert [(span.start, span.stop) for span in planned] == [(0, len(shot)) for shot in shots]
+    assert [len(span.scored) for span in planned] == [len(shot) for shot in shots]
+    limited = spans(shots, ["natural"], 37)
+    assert sum(len(span.scored) for span in limited) == 37
+    assert all(0 <= frame < len(shots[span.shot]) for span in limited for frame in span.scored)
+
+
+def test_a_mask_depends_on_its_window_alone(shots: list[Shot]) -> None:
+    planned = spans(shots, ["iid20"], 12)
+    whole = make_clips(shots, planned)
+    alone = make_clips(shots, [planned[7]])
+    begin = whole.start[whole.scored[7]]
+    np.testing.assert_array_equal(whole.visible[begin : whole.scored[7] + 1], alone.visible)
+    np.testing.assert_array_equal(whole.rays[begin : whole.scored[7] + 1], alone.rays)
+    other_seed = make_clips(shots, [planned[7]], seed=1)
+    assert not np.array_equal(other_seed.visible, alone.visible)
+
+
+def test_hidden_coordinates_are_garbage_and_seen_ones_untouched(shots: list[Shot]) -> None:
+    clips = make_clips(shots, spans(shots, ["k-missing(6)"], 20))
+    assert clips.hidden.any()
+    np.testing.assert_array_equal(clips.hidden, ~clips.visible)
+    np.testing.assert_array_equal(clips.rays[clips.visible], clips.given_rays[clips.visible])
+    away = np.linalg.norm(clips.rays - clips.given_rays, axis=-1)[clips.hidden & clips.given]
+    spread_px = away * shots[0].focal_px
+    assert np.median(spread_px) > 50
+    assert np.isfinite(clips.rays).all()
+
+
+def test_hallucinated_joints_are_given_in_a_wrong_place(shots: list[Shot]) -> None:
+    clips = make_clips(shots, spans(shots, ["hallucinate"], None))
+    np.testing.assert_array_equal(clips.visible, clips.given)
+    wrong = clips.hidden & clips.given
+    assert wrong.any()
+    moved = np.linalg.norm(clips.rays - clips.given_rays, axis=-1)
+    assert (moved[wrong] > 0).all()
+    assert (moved[clips.visible & ~wrong] == 0).all()
+
+
+def test_look_ahead_adds_frames_behind_the_scored_one(shots: list[Shot]) -> None:
+    planned = spans(shots, ["limb-run(leg,0.5)"], 10, look_ahead=4)
+    clips = make_clips(shots, planned)
+    behind = clips.stop[clips.scored] - 1 - clips.scored
+    assert behind.max() == 4
+    knee = H36M17.index("right_knee")
+    assert clips.hidden[clips.scored, knee].all()
+    assert clips.hidden[clips.scored + behind, knee].all()
+
+
+def test_last_seen_stays_in_its_clip() -> None:
+    hidden = np.array([[0, 0], [1, 0], [1, 1], [1, 0], [0, 1]], dtype=bool)
+    start = np.array([0, 0, 0, 3, 3])
+    np.testing.assert_array_equal(last_seen(hidden, start), [[0, 0], [0, 1], [0, 1], [-1, 3], [4, 3]])
+
+
+# --- baselines --------------------------------------------------------------------------------------------------------
+
+
+def test_hold_and_constant_velocity_follow_their_definitions() -> None:
+    answers = np.arange(10.0)[:, None, None] * np.array([1.0, 2.0, 3.0]) + np.zeros((10, J, 3))
+    never = np.full((1, J, 3), -7.0)
+    last = np.full((1, J), 6)
+    last[0, 0], last[0, 1] = -1, 9
+    now = np.array([9])
+    before = velocity_start(last, start=np.array([2]), rate_hz=RATE_HZ)
+    np.testing.assert_array_equal(before[0, :3], [-1, 3, 2])  # 6 frames are 0.2 s, but not before the clip
+    held = hold(answers, last, never)
+    np.testing.assert_allclose(held[0, 0], -7.0)
+    np.testing.assert_allclose(held[0, 2], [6, 12, 18])
+    moved = constant_velocity(answers, last, before, now, never)
+    np.testing.assert_allclose(moved[0, 0], -7.0)
+    np.testing.assert_allclose(moved[0, 1:], np.broadcast_to([9, 18, 27], (J - 1, 3)))
+
+
+def test_a_joint_seen_only_once_has_no_velocity() -> None:
+    answers = np.random.default_rng(0).normal(size=(5, J, 3))
+    last = np.full((1, J), 2)
+    moved = constant_velocity(answers, last, last, np.array([4]), np.zeros((1, J, 3)))
+    np.testing.assert_array_equal(moved[0], answers[2])
+
+
+# --- the model is asked -----------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_ignores_hidden_joints_ignores_the_garbage(shots: list[Shot]) -> None:
+    clips = make_clips(shots, spans(shots, ["k-missing(4)"], 30))
+    other = dataclasses.replace(clips, rays=np.where(clips.visible[..., None], clips.rays, 123.0))
+    for model, same in ((_Model(), True), (_Leaky(), False)):
+        answers = [ask(model, each, clips.scored).joints_m[clips.scored] for each in (clips, other)]
+        assert np.array_equal(*answers) == same
+
+
+def test_a_leak_fails_loudly(shots: list[Shot]) -> None:
+    hidden = []
+    for model in (_Model(), _Leaky()):
+        figures = figures_of(score(model, shots, ["k-missing(4)"], max_frames=60))
+        hidden.append(figures["mpjpe_mm"]["hidden"])
+    assert hidden[1] > 2 * hidden[0]
+
+
+def test_answers_do_not_depend_on_the_batch_size(shots: list[Shot], monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = make_clips(shots, spans(shots, ["iid20"], 25))
+    model = _Model(window=5)
+    whole = ask(model, clips, clips.scored)
+    monkeypatch.setattr(evaluation, "BATCH", 7)
+    split = ask(model, clips, clips.scored)
+    np.testing.assert_array_equal(whole.joints_m, split.joints_m)
+    np.testing.assert_array_equal(whole.answered, split.answered)
+
+
+def test_figures_do_not_depend_on_how_clips_are_grouped(shots: list[Shot], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = json.dumps(figures_of(score(_Model(), shots, ["natural"], max_frames=90)))
+    monkeypatch.setattr("occpose_core.clips._CHUNK_FRAMES", 50)
+    assert json.dumps(figures_of(score(_Model(), shots, ["natural"], max_frames=90))) == whole
+
+
+def test_windows_are_led_in_by_their_clips_first_frame(shots: list[Shot]) -> None:
+    class Oldest(_Model):
+        def answer(self, kpts: np.ndarray, visible: np.ndarray) -> np.ndarray:
+            same = (kpts[:, :1] == kpts).all(axis=(1, 2, 3))
+            return np.broadcast_to(same[:, None, None] * np.arange(J)[:, None] * [1.0, 0, 0], (len(kpts), J, 3))
+
+    clips = make_clips(shots, spans(shots, ["clean"], 10))
+    first = np.unique(clips.start)
+    assert np.abs(ask(Oldest(window=9), clips, first).joints_m[first]).max() > 1  # one frame, nine times
+    assert np.abs(ask(Oldest(window=9), clips, first + 4).joints_m[first + 4]).max() == 0
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_answers_the_mean_pose_is_the_mean_pose_baseline(shots: list[Shot]) -> None:
+    figures = figures_of(score(_MeanPose(), shots, ["k-missing(3)"], max_frames=50))
+    for mask in ("all", "visible", "hidden"):
+        assert figures["mpjpe_mm"][mask] == pytest.approx(figures["baselines"]["mean_pose"][mask])
+
+
+def test_clean_input_leaves_only_the_image_border(shots: list[Shot]) -> None:
+    figures = figures_of(score(_Model(), shots, ["clean"], max_frames=50))
+    assert figures["mpjpe_mm"]["all"] == pytest.approx(figures["baselines"]["clean"]["all"])
+    assert figures["frames"] == 50
+
+
+def test_frames_without_any_visible_joint_count_as_not_answered_but_are_scored(shots: list[Shot]) -> None:
+    scores = score(_Model(), shots, ["frames20c"], max_frames=150)
+    unseen = scores.hidden.all(axis=1)
+    assert unseen.any()
+    assert not scores.answered[unseen].any()
+    np.testing.assert_array_equal(scores.predicted_m[unseen], scores.baselines["hold"][unseen])
+    figures = figures_of(scores)
+    assert figures["coverage"] == pytest.approx(1 - unseen.mean())
+    assert figures["frames"] == 150
+
+
+def test_visible_joints_of_hold_are_the_models_own(shots: list[Shot]) -> None:
+    scores = score(_Model(), shots, ["limb-run(arm,0.25)"], max_frames=40)
+    for name in ("hold", "constant_velocity"):
+        np.testing.assert_array_equal(scores.baselines[name][~scores.hidden], scores.predicted_m[~scores.hidden])
+    seen_before = scores.hidden & np.isfinite(scores.hidden_s)
+    assert scores.hidden_s[seen_before].min() > 0
+    wrist = H36M17.index("right_wrist")
+    inside = seen_before[:, wrist]
+    assert scores.hidden_s[inside, wrist].min() == pytest.approx(round(0.25 * RATE_HZ) / RATE_HZ)
+
+
+def perfect(shots: list[Shot]) -> evaluation.Scores:
+    scores = score(_Model(), shots, ["limb-run(leg,0.5)"], max_frames=60)
+    return dataclasses.replace(scores, predicted_m=scores.target_m, steps_predicted_m=scores.steps_target_m)
+
+
+def test_perfect_answers_have_no_error(shots: list[Shot]) -> None:
+    figures = figures_of(perfect(shots))
+    for key in ("pa_mpjpe_mm", "n_mpjpe_mm", "mpjve_mm", "accel_error_mm"):
+        assert figures[key] == pytest.approx(0.0, abs=1e-6)
+    assert figures["mpjpe_mm"] == pytest.approx({"all": 0.0, "visible": 0.0, "hidden": 0.0})
+    assert figures["pck150"]["hidden"] == figures["auc"]["hidden"] == 1.0
+    assert figures["calibration"]["hidden"] == {"p50": 1.0, "p90": 1.0}
+
+
+def test_an_error_of_hidden_joints_shows_up_where_it_belongs(shots: list[Shot]) -> None:
+    scores = perfect(shots)
+    moved = dataclasses.replace(scores, predicted_m=scores.target_m + scores.hidden[..., None] * [0.1, 0.0, 0.0])
+    figures = figures_of(moved)
+    assert figures["mpjpe_mm"]["hidden"] == pytest.approx(100.0)
+    assert figures["mpjpe_mm"]["visible"] == pytest.approx(0.0)
+    assert figures["mpjpe_mm"]["all"] == pytest.approx(100.0 * scores.hidden.mean())
+    low, high = figures["mpjpe_interval_mm"]["hidden"]
+    assert (low, high) == pytest.approx((100.0, 100.0))
+    curve = [row for row in figures["by_occlusion_s"] if row["joints"]]
+    assert sum(row["joints"] for row in curve) == scores.hidden.sum()
+    assert {round(row["model_mm"], 6) for row in curve} == {100.0}
+
+
+def test_equal_runs_give_equal_figures(shots: list[Shot]) -> None:
+    first, again, other = (
+        json.dumps(figures_of(score(_Model(), shots, ["natural"], max_frames=80, seed=seed))) for seed in (0, 0, 1)
+    )
+    assert first == again != other
+
+
+# --- what is asked for ------------------------------------------------------------------------------------------------
+
+
+def test_patterns_expand_to_figures() -> None:
+    groups = figure_patterns(["natural", "k-missing", "joint30", "layout(coco17)"])
+    assert list(groups)[:2] == ["natural", "k-missing(1)"]
+    assert len(groups["joint30"]) == J
+    assert groups["layout(coco17)"] == ["layout(coco17)"]
+
+
+@pytest.mark.parametrize(
+    ("info", "mode", "message"),
+    [
+        pytest.param({"outputs": ("filled",)}, "causal", "gives no 3D pose", id="fills only"),
+        pytest.param({"rate_hz": 50.0}, "causal", "--rate 50", id="other rate"),
+        pytest.param({}, "centre", "--mode causal", id="causal model asked for centre"),
+        pytest.param({"look_ahead_s": 0.5}, "causal", "--mode centre", id="look-ahead asked for causal"),
+    ],
+)
+def test_models_that_cannot_be_measured_so(info: dict, mode: str, message: str) -> None:
+    with pytest.raises(EvaluationError, match=message):
+        check_mode(_Model(**info), mode, RATE_HZ)
+
+
+def test_look_ahead_is_counted_in_frames() -> None:
+    assert check_mode(_Model(look_ahead_s=0.4), "centre", RATE_HZ) == 12
