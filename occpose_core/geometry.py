@@ -9,10 +9,24 @@ import numpy as np
 
 from occpose_core.skeleton import H36M17, Skeleton
 
-# Mean Human3.6M bone lengths along the body (m): they say how much stature belongs to a chain of 1 m.
-_CHAIN_M = {"shank": 0.454, "thigh": 0.443, "spine": 0.233, "chest": 0.257, "neck": 0.121, "head": 0.115}
+# The bones from the sole to the crown with the share of each (two legs count half each), and their mean length in
+# Human3.6M (m), which says how much stature belongs to a chain of 1 m.
+_CHAIN = (
+    ("left_ankle", "left_knee", 0.5, 0.454),
+    ("right_ankle", "right_knee", 0.5, 0.454),
+    ("left_knee", "left_hip", 0.5, 0.443),
+    ("right_knee", "right_hip", 0.5, 0.443),
+    ("pelvis", "spine", 1.0, 0.233),
+    ("spine", "thorax", 1.0, 0.257),
+    ("thorax", "nose", 1.0, 0.121),
+    ("nose", "head_top", 1.0, 0.115),
+)
+_CHAIN_STARTS = H36M17.indices(*(start for start, _, _, _ in _CHAIN))
+_CHAIN_ENDS = H36M17.indices(*(end for _, end, _, _ in _CHAIN))
+_CHAIN_SHARES = np.array([share for _, _, share, _ in _CHAIN])
 _ANKLE_HEIGHT_M = 0.08  # the ankle joint above the sole of a standing person
-_STATURE_PER_CHAIN = (sum(_CHAIN_M.values()) + _ANKLE_HEIGHT_M) / sum(_CHAIN_M.values())
+_CHAIN_M = sum(share * length_m for _, _, share, length_m in _CHAIN)
+_STATURE_PER_CHAIN = (_CHAIN_M + _ANKLE_HEIGHT_M) / _CHAIN_M
 
 # Nearer than this no camera sees a person; a solution there is a misfit.
 _NEAREST_M = 0.1
@@ -58,20 +72,8 @@ def stature_m(joints_m: np.ndarray) -> np.ndarray:
     straight in the two motion sets that occpose trains on, head height over this chain is 1.034 and 1.046 (medians over
     subjects).
     """
-
-    def length(start: str, end: str) -> np.ndarray:
-        a, b = H36M17.indices(start, end)
-        return np.asarray(np.linalg.norm(joints_m[..., a, :] - joints_m[..., b, :], axis=-1))
-
-    legs = [
-        length(f"{side}_{a}", f"{side}_{b}")
-        for side in ("left", "right")
-        for a, b in (("ankle", "knee"), ("knee", "hip"))
-    ]
-    trunk = [
-        length(*pair) for pair in (("pelvis", "spine"), ("spine", "thorax"), ("thorax", "nose"), ("nose", "head_top"))
-    ]
-    return np.asarray((sum(legs) / 2.0 + sum(trunk)) * _STATURE_PER_CHAIN)
+    lengths = np.linalg.norm(joints_m[..., _CHAIN_ENDS, :] - joints_m[..., _CHAIN_STARTS, :], axis=-1)
+    return np.asarray(lengths @ (_CHAIN_SHARES * _STATURE_PER_CHAIN))
 
 
 def place_root(joints_root_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -60,11 +60,11 @@ class PosePipeline:
     """
 
     def __init__(self, engine: Engine, config: PipelineConfig | None = None) -> None:
-        if engine.info.layout != H36M17.name:
-            raise PipelineError(
-                f"model {engine.info.name!r} works on layout {engine.info.layout!r}, the pipeline on {H36M17.name!r}:"
-                " choose a model of that layout"
-            )
+        info = engine.info
+        if info.layout != H36M17.name:
+            raise PipelineError(f"model {info.name!r} has layout {info.layout!r}: choose a model of {H36M17.name}")
+        if not info.lifts:
+            raise PipelineError(f"model {info.name!r} gives no 3D joints: choose a lifter")
         self.config = config or PipelineConfig()
         self._engine = engine
         self._tracker = Tracker()
@@ -74,7 +74,7 @@ class PosePipeline:
     def reset(self) -> None:
         """Forget everybody and the time; ids given so far are not given again."""
         self._tracker.reset()
-        self._people = People.nobody(self._engine.info.window)
+        self._people = People(self._engine.info.window)
         self._stamp_ns: int | None = None
         self._frame_id = ""
 
@@ -101,7 +101,7 @@ class PosePipeline:
         self._people.push(seen.rays, seen.visible)
         filled_px = self._lift(seen, stamp_ns, camera, dropped)
         skeletons = self._skeletons(seen, filled_px, stamp_ns, camera)
-        self._people.keep(self._people.started)
+        self._people.keep(self._people.rows["started"])
         now = tuple(skeleton.id for skeleton in skeletons)
         lost = tuple(name for name in self._published if name not in now)
         self._published = now
@@ -134,49 +134,64 @@ class PosePipeline:
     def _forget_jumpers(self, seen: Seen, stamp_ns: int, dropped: Counter[str]) -> None:
         """Start anew the rows whose joints are where that person cannot be: the id has gone to somebody else."""
         people = self._people
-        root = people.predict_root(stamp_ns, self.config.velocity_time_s)
-        away = np.linalg.norm(seen.rays - rays_from_cam(people.joints_root_m + root[:, None]), axis=-1)
+        root, joints = people.pose_cam_m(stamp_ns, self.config.velocity_time_s)
+        away = np.linalg.norm(seen.rays - rays_from_cam(joints), axis=-1)
         away_m = np.sort(np.where(seen.visible, away * root[:, 2:], np.inf))
         median_m = away_m[np.arange(len(people)), np.maximum(seen.visible.sum(axis=-1) - 1, 0) // 2]
         far_m = self.config.jump_m + self.config.jump_mps * people.since_s(stamp_ns)
-        jumped = people.started & self._enough(seen) & (median_m > far_m)
+        jumped = people.rows["started"] & self._enough(seen) & (median_m > far_m)
         count(dropped, "pose_jump", jumped.sum())
-        people.restart(np.flatnonzero(jumped))
+        people.restart(jumped)
 
     def _lift(self, seen: Seen, stamp_ns: int, camera: Camera, dropped: Counter[str]) -> np.ndarray | None:
         """Run the network for all who show enough and update their rows; returns its 2D pose (N, J, 2) px, if any."""
-        people, config = self._people, self.config
+        people = self._people
         rows = np.flatnonzero(self._enough(seen))
         if not len(rows):
             return None
-        view = view_of(people.rays[rows], people.visible[rows])
-        visible = people.visible[rows]
-        kpts = np.where(visible[..., None], view.normalise(people.rays[rows]), np.float32(0))
+        rays, visible = people.rows["rays"][rows], people.rows["visible"][rows]
+        view = view_of(rays, visible)
+        kpts = np.where(visible[..., None], view.normalise(rays), np.float32(0))
         lifted = self._engine.run(kpts, visible.astype(np.float32))
+        assert lifted.joints_root_m is not None  # __init__ has refused other models
         joints = view.to_cam(lifted.joints_root_m.astype(np.float64))
-        stature = stature_m(joints)
-        usable = _finite(lifted) & (stature > _SMALLEST_STATURE_M)
+        sigma = np.where(seen.visible[rows], *_DEFAULT_SIGMA_M) if lifted.sigma_m is None else lifted.sigma_m
+        usable = _finite(lifted) & (stature_m(joints) > _SMALLEST_STATURE_M)
         count(dropped, "non_finite", (~usable).sum())
         people.restart(rows[~usable])
-        filled_px = None
-        if lifted.filled is not None:
-            filled_px = np.zeros_like(seen.rays)
-            filled_px[rows[usable]] = px_from_rays(view.rays(lifted.filled[:, None])[usable, 0], camera)
-        sigma = np.where(seen.visible[rows], *_DEFAULT_SIGMA_M) if lifted.sigma_m is None else lifted.sigma_m
-        rows, joints, sigma, stature = rows[usable], joints[usable], sigma[usable], stature[usable]
-        stature = people.average_stature(rows, stature, stamp_ns, config.stature_time_s)
+        self._place(rows[usable], joints[usable], sigma[usable], seen, stamp_ns, dropped)
+        if lifted.filled is None:
+            return None
+        filled_px = np.zeros_like(seen.rays)
+        filled_px[rows[usable]] = px_from_rays(view.rays(lifted.filled[:, None])[usable, 0], camera)
+        return filled_px
+
+    def _place(
+        self,
+        rows: np.ndarray,
+        joints_root: np.ndarray,
+        sigma: np.ndarray,
+        seen: Seen,
+        stamp_ns: int,
+        dropped: Counter[str],
+    ) -> None:
+        """Scale poses (R, J, 3) with sigmas (R, J), as the network has them, place them and take them into rows."""
+        people, config = self._people, self.config
+        stature = people.average_stature_m(rows, stature_m(joints_root), stamp_ns, config.stature_time_s)
         scale = (config.target_height_m or ASSUMED_HEIGHT_M) / stature
-        joints = joints * scale[:, None, None]
+        joints = joints_root * scale[:, None, None]
         root, placed = place_root(joints, seen.rays[rows], seen.score[rows])
         count(dropped, "not_placed", (~placed).sum())
-        rows = rows[placed]
-        people.smooth(rows, joints[placed], root[placed], seen.visible[rows], stamp_ns, config)
-        people.sigma_m[rows] = (sigma * scale[:, None])[placed]
-        people.stature_m[rows] = stature[placed]
-        people.lifted[rows] += 1
-        people.measured_ns[rows] = stamp_ns
-        people.started[rows] = True
-        return filled_px
+        people.update(
+            rows[placed],
+            stamp_ns,
+            config,
+            joints_root_m=joints[placed],
+            root_cam_m=root[placed],
+            sigma_m=(sigma * scale[:, None])[placed],
+            stature_m=stature[placed],
+            visible=seen.visible[rows[placed]],
+        )
 
     def _skeletons(
         self, seen: Seen, filled_px: np.ndarray | None, stamp_ns: int, camera: Camera
@@ -184,24 +199,23 @@ class PosePipeline:
         """Everybody who is seen now or was within hold_s."""
         people, config = self._people, self.config
         since_s = people.since_s(stamp_ns)
-        root = people.predict_root(stamp_ns, config.velocity_time_s)
-        joints = (people.joints_root_m + root[:, None]).astype(np.float32)
-        grown = config.hold_growth_mps * np.where(people.started, since_s, 0.0)
-        sigma = np.hypot(people.sigma_m, grown[:, None]).astype(np.float32)
+        joints = people.pose_cam_m(stamp_ns, config.velocity_time_s)[1]
+        grown = config.hold_growth_mps * np.minimum(since_s, config.hold_s)
+        sigma = np.hypot(people.rows["sigma_m"], grown[:, None])
         px = px_from_cam(joints, camera)
         if filled_px is not None:
             px = np.where((since_s == 0)[:, None, None], filled_px, px)
-        px = np.where(seen.visible[..., None], seen.xy_px, px.astype(np.float32))
+        px = np.where(seen.visible[..., None], seen.xy_px, px)
         origin = np.where(seen.visible, Origin.MEASURED, Origin.FILLED).astype(np.uint8)
         origin[sigma > config.unknown_sigma_m] = Origin.UNKNOWN
         return tuple(
             Skeleton3D(
                 id=people.ids[row],
                 state=State.TRACKED if since_s[row] == 0 else State.OCCLUDED,
-                joints_cam_m=joints[row],
-                sigma_m=sigma[row],
+                joints_cam_m=joints[row].astype(np.float32),
+                sigma_m=sigma[row].astype(np.float32),
                 origin=origin[row],
-                kpts_px=px[row],
+                kpts_px=px[row].astype(np.float32),
                 height_m=config.target_height_m or ASSUMED_HEIGHT_M,
                 metric=config.target_height_m is not None,
             )

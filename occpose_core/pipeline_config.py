@@ -51,23 +51,29 @@ class PipelineConfig:
         2.0, 0.01, 600.0, "s", "the network's idea of a person's size is averaged over this time: people do not grow"
     )
     min_cutoff_hz: float = _setting(
-        2.0, 0.0, 1000.0, "Hz", "One-Euro cutoff at rest: lower is calmer; 0 turns smoothing off"
+        1.0, 0.0, 1000.0, "Hz", "One-Euro cutoff at rest: lower is calmer; 0 turns smoothing off"
     )
     beta: float = _setting(
-        10.0, 0.0, 1000.0, "Hz per m/s", "One-Euro cutoff gained with speed: higher lags less; walking stays in a frame"
+        10.0,
+        0.0,
+        1000.0,
+        "Hz per m/s",
+        "One-Euro cutoff gained with speed: higher lags less; 10 lags 0.3 frames on real motion at 30 Hz",
     )
     filled_trust: float = _setting(
         0.5, 0.01, 1.0, "", "cutoff factor of filled joints, which jump more than measured ones"
     )
     depth_trust: float = _setting(
-        0.5, 0.01, 1.0, "", "cutoff factor of a person's distance, the noisiest number of all"
+        0.3, 0.01, 1.0, "", "cutoff factor of a person's distance, the noisiest number of all"
     )
     unknown_sigma_m: float = _setting(
         0.5, 0.0, 100.0, "m", "a joint less certain than this is marked UNKNOWN: it could be anywhere in reach"
     )
-    hold_growth_mps: float = _setting(0.5, 0.0, 100.0, "m/s", "how fast the sigma of a predicted person grows")
+    hold_growth_mps: float = _setting(
+        0.35, 0.0, 100.0, "m/s", "how fast the sigma of a predicted person grows: as the error does on real motion"
+    )
     velocity_time_s: float = _setting(
-        0.3, 0.001, 10.0, "s", "a hidden person's velocity fades with this time constant: people stop and turn"
+        0.5, 0.001, 10.0, "s", "a hidden person's velocity fades with this time constant: people stop and turn"
     )
     jump_m: float = _setting(
         0.5,

@@ -1,7 +1,8 @@
 """The One-Euro filter on time stamps: little lag when fast, little jitter when slow.
 
 Casiez, Roussel, Vogel, "1 Euro Filter: a simple speed-based low-pass filter for noisy input in interactive systems",
-CHI 2012. The speed is that of the whole vector, not of each coordinate, so that the answer does not depend on the axes.
+CHI 2012. Here the speed is that of the whole vector, not of each coordinate, so that the answer does not depend on the
+axes; and it is taken between samples, not from the last answer, so that it is not overestimated and can predict.
 """
 
 from __future__ import annotations
@@ -9,6 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
+
+def filtered(*shape: int) -> np.dtype:
+    """State of a filter over vectors of this shape: last sample, last answer, rate of change per second.
+
+    Zeros are a state without a past; its first step must be told dt_s = inf.
+    """
+    return np.dtype([(name, np.float64, shape) for name in ("sample", "answer", "rate")])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,25 +34,27 @@ class OneEuro:
 
     def step(
         self,
-        value: np.ndarray,
-        previous: np.ndarray,
-        previous_rate: np.ndarray,
+        sample: np.ndarray,
+        past: np.ndarray,
         dt_s: np.ndarray,
         trust: np.ndarray | float = 1.0,
         unit_m: np.ndarray | float = 1.0,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Filter one sample of (...) vectors.
+    ) -> np.ndarray:
+        """Filter one new sample (..., C); returns the state after it.
 
-        value, previous, previous_rate: (..., C) new sample, last answer and its rate of change per second. dt_s: (...)
-        seconds since the last answer, > 0; inf starts anew. trust: (...) in (0, 1], multiplies the cutoff. unit_m:
-        (...) metres per unit of value, for values not in metres. Returns the answer and its rate, (..., C) each.
+        past: a state, of dtype `filtered(...)`. dt_s: (...) seconds since the last sample, > 0; inf starts anew.
+        trust: (...) in (0, 1], multiplies the cutoff. unit_m: (...) metres per unit of samples not in metres.
         """
-        rate = previous_rate + _gain(self.rate_cutoff_hz, dt_s) * ((value - previous) / dt_s[..., None] - previous_rate)
-        if self.min_cutoff_hz == 0:
-            return value, rate
-        speed_mps = np.linalg.norm(rate, axis=-1) * unit_m
-        gain = _gain((self.min_cutoff_hz + self.beta * speed_mps) * trust, dt_s)
-        return previous + gain * (value - previous), rate
+        change = (sample - past["sample"]) / dt_s[..., None]
+        now = np.empty_like(past)
+        now["sample"] = sample
+        now["rate"] = past["rate"] + _gain(self.rate_cutoff_hz, dt_s) * (change - past["rate"])
+        now["answer"] = sample
+        if self.min_cutoff_hz > 0:
+            speed_mps = np.linalg.norm(now["rate"], axis=-1) * unit_m
+            gain = _gain((self.min_cutoff_hz + self.beta * speed_mps) * trust, dt_s)
+            now["answer"] = past["answer"] + gain * (sample - past["answer"])
+        return now
 
 
 def _gain(cutoff_hz: np.ndarray | float, dt_s: np.ndarray) -> np.ndarray:
