@@ -61,9 +61,7 @@ def test_build_installs_every_module(installed: Path, source: Path, package: str
 
 
 def test_build_installs_every_file_of_the_shared_rooms(installed: Path, source: Path) -> None:
-    files = {
-        path.relative_to(source) for room in ("launch", "config", "rviz") for path in (source / room).glob("*.*")
-    }
+    files = {path.relative_to(source) for room in ("launch", "config", "rviz") for path in (source / room).glob("*.*")}
     assert files
     assert {file for file in files if not (installed / "share" / "occpose_ros" / file).is_file()} == set()
 
