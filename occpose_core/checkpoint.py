@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "occpose"
 NORMALISATION = "person-view"  # camera.PersonView
+HALF_FROM = 1024  # tensors of fewer elements are always stored in single precision
 
 
 class ModelFileError(OccposeError):
@@ -78,11 +79,13 @@ class ModelInfo:
         return info
 
 
-def save_checkpoint(path: Path, model: nn.Module, info: ModelInfo) -> None:
-    """Write weights and info to a safetensors file, in half precision if the model was rounded to it; atomic."""
+def save_checkpoint(path: Path, model: nn.Module, info: ModelInfo, half_weights: bool = False) -> None:
+    """Write weights and info to a safetensors file, large weights in half precision if asked for; atomic."""
     from safetensors.torch import save_file
 
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    if half_weights:
+        tensors = {name: each.half() if each.numel() >= HALF_FROM else each for name, each in tensors.items()}
     temporary = path.with_name(f".{path.name}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, temporary, metadata={METADATA_KEY: info.to_json()})

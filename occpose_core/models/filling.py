@@ -97,3 +97,6 @@ class Filling(nn.Module):
         for block in self.refine:
             guess = block(feature, guess, seen)
         return {"filled": torch.where(seen, kpts, self.down(guess))}
+
+    def fold(self) -> None:
+        """Nothing to fold: the graph is as small as it gets."""

@@ -74,19 +74,46 @@ class LocallyConnected(nn.Module):
         return linear(x, self.static_weight(), self.bias)
 
 
+    def static(self, scale: Tensor, shift: Tensor) -> nn.Linear:
+        """The plain linear layer that equals this one followed by `y * scale + shift`; both (J * C_out,)."""
+        layer = nn.Linear(self.weight.shape[1], self.weight.shape[0])
+        with torch.no_grad():
+            layer.weight.copy_(self.static_weight() * scale[:, None])
+            layer.bias.copy_(self.bias * scale + shift)
+        return layer
+
+
+class _JointNorm(nn.BatchNorm1d):
+    """Batch norm of (B, J * C) with statistics shared by all joints."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.view(-1, self.num_features)).view(x.shape)
+
+
 class _Layer(nn.Module):
-    """Locally connected, batch norm with statistics shared by all joints, leaky ReLU, dropout."""
+    """Locally connected, normalised, leaky ReLU, dropout."""
+
+    mix: nn.Module
+    norm: nn.Module
 
     def __init__(self, inputs: int, config: LCNConfig, structure: np.ndarray) -> None:
         super().__init__()
         self.mix = LocallyConnected(inputs, config.channels, structure, config.max_norm)
-        self.norm = nn.BatchNorm1d(config.channels, eps=1e-3, momentum=0.01)
+        self.norm = _JointNorm(config.channels, eps=1e-3, momentum=0.01)
         self.drop = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, channels = len(x), self.norm.num_features
-        y = self.norm(self.mix(x).view(-1, channels)).view(batch, -1)
-        return self.drop(leaky_relu(y, 0.2))
+        return self.drop(leaky_relu(self.norm(self.mix(x)), 0.2))
+
+    def fold(self) -> None:
+        """Become one linear layer and its activation."""
+        mix, norm = self.mix, self.norm
+        assert isinstance(mix, LocallyConnected) and isinstance(norm, _JointNorm)
+        assert norm.running_var is not None and norm.running_mean is not None
+        joints = len(mix.bias) // norm.num_features
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        shift = norm.bias - norm.running_mean * scale
+        self.mix, self.norm = mix.static(scale.repeat(joints), shift.repeat(joints)), nn.Identity()
 
 
 class LCN(nn.Module):
@@ -103,7 +130,11 @@ class LCN(nn.Module):
             nn.Sequential(_Layer(config.channels, config, structure), _Layer(config.channels, config, structure))
             for _ in range(config.blocks)
         )
-        self.tail = LocallyConnected(config.channels, config.outputs, structure, 0.0)
+        # not clipped, for the clip would limit how far joints can be from the pelvis; and starts near the mean of metres
+        self.tail: nn.Module = LocallyConnected(config.channels, config.outputs, structure, 0.0)
+        with torch.no_grad():
+            self.tail.weight.mul_(0.02)
+            self.tail.bias.zero_()
 
     def forward(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
         """Lift the newest frame.
@@ -120,6 +151,14 @@ class LCN(nn.Module):
         x = self.head(torch.cat([kpts, seen], dim=-1).flatten(1))  # (B, J * C)
         for block in self.blocks:
             x = x + block(x)
-        out = self.tail(x).view(len(kpts), -1, self.config.outputs)  # (B, J, 4)
+        out = self.tail(x).unflatten(-1, (len(H36M17.joints), self.config.outputs))  # (B, J, 4)
         joints = out[..., :3] - out[:, :1, :3]
         return {"joints_root_m": joints, "sigma_m": torch.exp(out[..., 3].clamp(-7.0, 1.0))}
+
+    def fold(self) -> None:
+        """Turn masks, clips and batch norms into plain linear layers, for deployment; equal in evaluation mode."""
+        for layer in [module for module in self.modules() if isinstance(module, _Layer)]:
+            layer.fold()
+        assert isinstance(self.tail, LocallyConnected)
+        outputs = len(self.tail.bias)
+        self.tail = self.tail.static(torch.ones(outputs), torch.zeros(outputs))

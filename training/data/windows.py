@@ -52,10 +52,19 @@ class Windows(IterableDataset[Batch]):
     joints_root_m (B, J, 3) of the newest frame in the view's axes.
     """
 
-    def __init__(self, clips: Sequence[Clip], shares: Mapping[str, float], config: WindowConfig, batch: int, seed: int):
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        shares: Mapping[str, float],
+        config: WindowConfig,
+        batch: int,
+        seed: int,
+        first_epoch: int = 0,
+    ) -> None:
         super().__init__()
         self.clips = [clip for clip in clips if len(clip.joints_world_m) >= config.frames]
-        self.config, self.batch, self.seed = config, batch, seed
+        self.config, self.batch, self.seed, self._epoch = config, batch, seed, first_epoch
+        self._masks: np.ndarray | None = None
         starts = np.array([len(clip.joints_world_m) - config.frames + 1 for clip in self.clips], dtype=np.float64)
         self.probability = starts
         for source in {clip.source for clip in self.clips}:
@@ -63,36 +72,35 @@ class Windows(IterableDataset[Batch]):
             share = shares.get(source, starts[of_source].sum() / starts.sum())
             self.probability = np.where(of_source, starts / starts[of_source].sum() * share, self.probability)
         self.probability /= self.probability.sum()
-        self._epoch = 0
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
+        rng = np.random.default_rng((self.seed, self._epoch, worker.id if worker else 0))
         self._epoch += 1
-        key = (self.seed, self._epoch if worker is None else worker.seed, 0 if worker is None else worker.id)
-        rng = np.random.default_rng(key)
-        masks = self._mask_bank(rng)
+        if self._masks is None:  # drawn once a worker: it takes as long as hundreds of batches
+            self._masks = self._mask_bank(rng)
         while True:
-            yield self.draw(rng, masks)
+            yield self.draw(rng, self._masks)
 
-    def _mask_bank(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        frames, rate_hz = self.config.frames, self.config.rate_hz
-        bank = {}
-        for pattern in self.config.patterns:
+    def _mask_bank(self, rng: np.random.Generator) -> np.ndarray:
+        """(patterns, N, T, J) bool."""
+
+        def mask(pattern: str, index: int) -> np.ndarray:
             concrete = expand(pattern)
-            bank[pattern] = np.stack(
-                [visible_mask(concrete[i % len(concrete)], frames, rate_hz, rng) for i in range(_MASKS_PER_PATTERN)]
-            )
-        return bank
+            chosen = concrete[index % len(concrete)]
+            return visible_mask(chosen, self.config.frames, self.config.rate_hz, rng)
 
-    def draw(self, rng: np.random.Generator, masks: Mapping[str, np.ndarray]) -> Batch:
-        """One batch from a generator and a bank of masks (N, T, J) a pattern."""
+        return np.array([[mask(pattern, i) for i in range(_MASKS_PER_PATTERN)] for pattern in self.config.patterns])
+
+    def draw(self, rng: np.random.Generator, masks: np.ndarray) -> Batch:
+        """One batch from a generator and a bank of masks (patterns, N, T, J)."""
         joints_world_m = self._people(rng)
         views = draw_views(RIGS[self.config.rig], rng, joints_world_m[:, :, 0])
         joints_cam_m = views.joints_cam_m(joints_world_m)
         true_rays = rays_from_cam(joints_cam_m)
         rays, given = self._detect(true_rays, rng)
         visible = given & views.inside(joints_cam_m)
-        masked = visible & self._masks(masks, rng)
+        masked = visible & self._pick(masks, rng)
         enough = masked[:, -1].sum(axis=-1) >= _MIN_VISIBLE
         visible = np.where(enough[:, None, None], masked, visible)
         view = view_of(rays, visible)
@@ -129,12 +137,11 @@ class Windows(IterableDataset[Batch]):
                 given_rays[rows], _, given[rows] = detect(name, rays[rows], self.config.rate_hz, rng)
         return given_rays, given
 
-    def _masks(self, masks: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        patterns = self.config.patterns
-        share = np.array(list(patterns.values())) / sum(patterns.values())
-        kind = rng.choice(len(patterns), size=self.batch, p=share)
-        row = rng.integers(_MASKS_PER_PATTERN, size=self.batch)
-        return np.stack(list(masks.values()))[kind, row]
+    def _pick(self, masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(B, T, J) masks of patterns in their shares."""
+        share = np.array(list(self.config.patterns.values()))
+        kind = rng.choice(len(masks), size=self.batch, p=share / share.sum())
+        return np.asarray(masks[kind, rng.integers(masks.shape[1], size=self.batch)])
 
 
 class MocapWindows(lightning.LightningDataModule):
@@ -160,8 +167,13 @@ class MocapWindows(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         clips = read_clips(self.files, "train")
-        windows = Windows(clips, self.shares, self.window, self.batch_size, self.seed)
-        return DataLoader(windows, batch_size=None, num_workers=self.workers, prefetch_factor=4 if self.workers else None)
+        first_epoch = self.trainer.current_epoch if self.trainer else 0
+        windows = Windows(clips, self.shares, self.window, self.batch_size, self.seed, first_epoch)
+        workers = self.workers
+        prefetch = 4 if workers else None
+        return DataLoader(
+            windows, batch_size=None, num_workers=workers, prefetch_factor=prefetch, persistent_workers=workers > 0
+        )
 
     def val_dataloader(self) -> DataLoader[Batch]:
         windows = Windows(read_clips(self.files, "val"), {}, self.window, self.batch_size, self.seed)

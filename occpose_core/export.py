@@ -1,0 +1,155 @@
+"""Export of a trained model to ONNX: folded, described by its metadata, and compared with torch number by number."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from occpose_core.checkpoint import HALF_FROM, METADATA_KEY, ModelInfo
+from occpose_core.errors import OccposeError
+from occpose_core.runtime.onnxruntime_engine import OnnxRuntimeEngine
+from occpose_core.skeleton import H36M17
+
+OPSET = 18
+TOLERANCE_M = 1e-5
+
+
+class ExportError(OccposeError):
+    """The exported model does not give the answers of the trained one."""
+
+
+class _Graph(nn.Module):
+    """The model with outputs in a fixed order."""
+
+    def __init__(self, model: nn.Module, outputs: tuple[str, ...]) -> None:
+        super().__init__()
+        self.model, self.outputs = model, outputs
+
+    def forward(self, kpts: Tensor, visible: Tensor) -> tuple[Tensor, ...]:
+        answer = self.model(kpts, visible)
+        return tuple(answer[name] for name in self.outputs)
+
+
+def probes(window: int, batch: int = 32, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Random inputs to compare runtimes on: (B, T, J, 2) and (B, T, J), from nothing to everything hidden."""
+    generator = torch.Generator().manual_seed(seed)
+    joints = len(H36M17.joints)
+    kpts = torch.randn((batch, window, joints, 2), generator=generator)
+    share = torch.linspace(0, 1, batch)[:, None, None]
+    visible = (torch.rand((batch, window, joints), generator=generator) >= share).float()
+    return kpts, visible
+
+
+def round_weights(model: nn.Module) -> None:
+    """Round the large weights to half precision, in place."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.numel() >= HALF_FROM:
+                parameter.copy_(parameter.half().float())
+
+
+def deployment_twin(model: nn.Module, half_weights: bool) -> nn.Module:
+    """A folded copy in evaluation mode, its large weights rounded to half precision if they are to be stored so."""
+    twin = copy.deepcopy(model).eval()
+    twin.fold()  # type: ignore[operator]
+    if half_weights:
+        round_weights(twin)
+    return twin
+
+
+def export_onnx(model: nn.Module, info: ModelInfo, path: Path, half_weights: bool = False) -> ModelInfo:
+    """Write a model to an ONNX file with dynamic people and compare ONNX Runtime with torch on it.
+
+    half_weights stores the large weights in half precision (arithmetic stays single). Returns the info with what the
+    comparison found, as it stands in the file. Raises ExportError if answers differ by more than TOLERANCE_M.
+    """
+    twin = deployment_twin(model, half_weights)
+    proto = _to_onnx(twin, info)
+    if half_weights:
+        _store_half(proto)
+    temporary = path.with_name(f".{path.name}.tmp.onnx")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write(proto, info, temporary)
+        info = dataclasses.replace(info, training={**info.training, "export": _compare(temporary, twin, model, info)})
+        _write(proto, info, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return info
+
+
+def _to_onnx(twin: nn.Module, info: ModelInfo) -> onnx.ModelProto:
+    kpts, visible = probes(info.window, batch=2)
+    people = torch.export.Dim("people", min=1)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of libraries that these models do not need
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own deprecations
+        program = torch.onnx.export(
+            _Graph(twin, info.outputs).eval(),
+            (kpts, visible),
+            input_names=["kpts", "visible"],
+            output_names=list(info.outputs),
+            dynamic_shapes={"kpts": {0: people}, "visible": {0: people}},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    program.optimize()
+    proto = program.model_proto
+    for node in proto.graph.node:
+        del node.metadata_props[:]  # stack traces of the exporting machine
+        node.doc_string = ""
+    del proto.metadata_props[:]
+    del proto.graph.metadata_props[:]
+    return proto
+
+
+def _store_half(proto: onnx.ModelProto) -> None:
+    """Keep large weights as float16 and cast them where the graph begins; runtimes fold the casts when they load."""
+    casts = []
+    for tensor in proto.graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if array.dtype != np.float32 or array.size < HALF_FROM:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(array.astype(np.float16), f"{name}.half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    for cast in reversed(casts):
+        proto.graph.node.insert(0, cast)
+
+
+def _write(proto: onnx.ModelProto, info: ModelInfo, path: Path) -> None:
+    del proto.metadata_props[:]
+    proto.metadata_props.add(key=METADATA_KEY, value=info.to_json())
+    onnx.checker.check_model(proto)
+    onnx.save(proto, path)
+
+
+def _compare(path: Path, twin: nn.Module, model: nn.Module, info: ModelInfo) -> dict[str, Any]:
+    engine = OnnxRuntimeEngine(path)
+    kpts, visible = probes(info.window)
+    answer = engine.run(kpts.numpy(), visible.numpy())
+    with torch.inference_mode():
+        expected, trained = twin(kpts, visible), model.eval()(kpts, visible)
+
+    def differences(against: dict[str, Tensor]) -> dict[str, float]:
+        return {name: float(np.abs(getattr(answer, name) - against[name].numpy()).max()) for name in info.outputs}
+
+    deployed = differences(expected)
+    for name, difference in deployed.items():
+        if not difference <= TOLERANCE_M:
+            raise ExportError(f"ONNX Runtime and torch differ by {difference:.2g} in {name}, more than {TOLERANCE_M:g}")
+    return {"opset": OPSET, "max_difference": deployed, "max_difference_to_training_form": differences(trained)}
