@@ -114,7 +114,9 @@ def _frame_people(axes: Any, scene: Scene) -> None:
     """Equal scales on all axes around everyone, seen a little from above and beside the camera."""
     axes.set_title(scene.label, fontsize=10)
     if scene.people:
-        joints = _upright(np.concatenate([person.joints_cam_m for person in scene.people]))
+        shown = [person.joints_cam_m for person in scene.people]
+        shown += [person.truth_cam_m for person in scene.people if person.truth_cam_m is not None]
+        joints = _upright(np.concatenate(shown))
         centre = (joints.max(axis=0) + joints.min(axis=0)) / 2
         half = max(float((joints.max(axis=0) - joints.min(axis=0)).max()) / 2, 0.5) * 1.05
         axes.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
@@ -137,6 +139,7 @@ def _finish(axes: Any, x_label: str, y_label: str, legend: bool) -> None:
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(axis="y", color="#d0d7de", linewidth=0.6)
+    axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if legend:
         axes.legend(frameon=False, fontsize=9)
