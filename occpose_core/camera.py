@@ -52,20 +52,21 @@ def rays_from_px(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def px_from_rays(rays: np.ndarray, camera: Camera) -> np.ndarray:
-    """Project rays (..., 2) to distorted pixels (..., 2) float64; the inverse of rays_from_px."""
+    """Project rays (..., 2) to distorted, finite pixels (..., 2) float64; the inverse of rays_from_px."""
     rays = np.asarray(rays, dtype=np.float64)
+    homogeneous = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
+    pinhole = np.asarray((homogeneous @ camera.K.T)[..., :2])
     if not camera.distorted or rays.size == 0:
-        homogeneous = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
-        return np.asarray((homogeneous @ camera.K.T)[..., :2])
+        return pinhole
     import cv2
 
     zero = np.zeros(3)
     if camera.distortion_model == "equidistant":
         px = cv2.fisheye.distortPoints(rays.reshape(-1, 1, 2), camera.K, camera.D)
     else:
-        points = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1).reshape(-1, 1, 3)
-        px, _ = cv2.projectPoints(points, zero, zero, camera.K, camera.D)
-    return np.asarray(px, dtype=np.float64).reshape(rays.shape)
+        px, _ = cv2.projectPoints(homogeneous.reshape(-1, 1, 3), zero, zero, camera.K, camera.D)
+    px = px.reshape(rays.shape)
+    return np.where(np.isfinite(px), px, pinhole)
 
 
 def px_from_cam(points_cam_m: np.ndarray, camera: Camera) -> np.ndarray:

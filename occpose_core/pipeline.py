@@ -154,16 +154,18 @@ class PosePipeline:
         kpts = np.where(visible[..., None], view.normalise(rays), np.float32(0))
         lifted = self._engine.run(kpts, visible.astype(np.float32))
         assert lifted.joints_root_m is not None  # __init__ has refused other models
-        joints = view.to_cam(lifted.joints_root_m.astype(np.float64))
+        finite = _finite(lifted)
+        joints = view.to_cam(np.where(finite[:, None, None], lifted.joints_root_m, 0.0))
         sigma = np.where(seen.visible[rows], *_DEFAULT_SIGMA_M) if lifted.sigma_m is None else lifted.sigma_m
-        usable = _finite(lifted) & (stature_m(joints) > _SMALLEST_STATURE_M)
+        usable = finite & (stature_m(joints) > _SMALLEST_STATURE_M)
         count(dropped, "non_finite", (~usable).sum())
         people.restart(rows[~usable])
         self._place(rows[usable], joints[usable], sigma[usable], seen, stamp_ns, dropped)
         if lifted.filled is None:
             return None
+        filled = np.where(usable[:, None, None], lifted.filled, 0.0)
         filled_px = np.zeros_like(seen.rays)
-        filled_px[rows[usable]] = px_from_rays(view.rays(lifted.filled[:, None])[usable, 0], camera)
+        filled_px[rows] = px_from_rays(view.rays(filled[:, None])[:, 0], camera)
         return filled_px
 
     def _place(

@@ -89,8 +89,11 @@ class PipelineConfig:
             value, low, high = getattr(self, item.name), item.metadata["low"], item.metadata["high"]
             if value is None and item.default is None:
                 continue
-            if not isinstance(value, (int, float)) or not math.isfinite(value) or not low <= value <= high:
+            whole = isinstance(item.default, int)
+            number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+            if not number or not math.isfinite(value) or not low <= value <= high:
+                kind = "a whole number " if whole else ""
                 unit = f" {item.metadata['unit']}" if item.metadata["unit"] else ""
-                raise ConfigError(f"{item.name} must be between {low:g} and {high:g}{unit}, got {value!r}")
+                raise ConfigError(f"{item.name} must be {kind}between {low:g} and {high:g}{unit}, got {value!r}")
         if self.gap_s < self.hold_s:
             raise ConfigError(f"gap_s ({self.gap_s:g} s) must not be less than hold_s ({self.hold_s:g} s): raise gap_s")
