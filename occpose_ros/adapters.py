@@ -21,10 +21,8 @@ from occpose_ros.message_types import MessageTypes, header_to_msg, stamp_ns_from
 
 # More people than this in one message is a fault of the sender, not a crowd.
 MAX_PEOPLE_IN_MESSAGE = 1000
-# A joint may lie this share of the image size outside the image and is then half as trustworthy; further out it is
-# missing: a detector that points there guesses.
-_BORDER = 0.1
-_BORDER_CONFIDENCE = 0.5
+# Coordinates beyond this are as wrong as NaN: no image is so large.
+_MAX_PX = 1e7
 # Image sizes whose aspect ratios differ by less than this are the same picture, resized.
 _ASPECT_TOLERANCE = 0.01
 # Standard deviation at which a joint's confidence is one half.
@@ -112,29 +110,16 @@ def people_from_arrays(
     """Clean and convert raw keypoints to `h36m17`.
 
     xy_px: (P, J, 2) float32 pixels and score: (P, J) float32, both of any value; J joints of `skeleton`. A joint with a
-    coordinate or score that is not finite is missing, scores are clamped to [0, 1], of several people with one id the
-    best is kept; all of it is counted in `dropped`.
+    coordinate or score that is not finite (or absurd) is missing, scores are clamped to [0, 1]; both are counted in
+    `dropped`. Several people may have one id: the pipeline chooses.
     """
     wanted = ~(score <= 0)  # a joint that says itself that it is missing may hold anything
-    invalid = ~np.isfinite(score) | (wanted & ~np.isfinite(xy_px).all(axis=-1))
+    invalid = ~np.isfinite(score) | (wanted & ~(np.abs(xy_px) < _MAX_PX).all(axis=-1))
     outside = ~invalid & ((score < 0) | (score > 1))
     dropped.update(invalid_joint=int(invalid.sum()), score_out_of_range=int(outside.sum()))
     clean = np.where(wanted & ~invalid, np.clip(score, 0.0, 1.0), 0.0).astype(np.float32)
-    keep = _best_of_each_id(ids, clean)
-    dropped.update(duplicate_id=len(ids) - len(keep))
-    xy_px, clean = convert_keypoints(xy_px[keep], clean[keep], skeleton, H36M17)
-    return tuple(Keypoints2D(id=ids[row], xy_px=xy_px[p], score=clean[p]) for p, row in enumerate(keep))
-
-
-def _best_of_each_id(ids: Sequence[str], score: np.ndarray) -> np.ndarray:
-    """Rows to keep, ascending: all without an id, and for each id the one with the highest total score."""
-    best: dict[str, int] = {}
-    total = score.sum(axis=-1)
-    keep = [row for row, person in enumerate(ids) if not person]
-    for row, person in enumerate(ids):
-        if person and (person not in best or total[row] > total[best[person]]):
-            best[person] = row
-    return np.array(sorted([*keep, *best.values()]), dtype=np.int64)
+    xy_px, clean = convert_keypoints(xy_px, clean, skeleton, H36M17)
+    return tuple(Keypoints2D(id=ids[p], xy_px=xy_px[p], score=clean[p]) for p in range(len(ids)))
 
 
 def _counts(dropped: Counter[str]) -> dict[str, int]:
@@ -142,10 +127,9 @@ def _counts(dropped: Counter[str]) -> dict[str, int]:
 
 
 def match_camera(keypoints: KeypointsArray, camera: Camera) -> KeypointsArray:
-    """Bring keypoints to the camera's frame and image size, and judge joints outside the image.
+    """Bring keypoints to the camera's frame and image size: pixels of a resized image are scaled.
 
-    Pixels of a resized image are scaled. A joint a little outside the image loses half its score, one further out is
-    missing. Raises RejectedMessageError if frame or aspect ratio differ.
+    Raises RejectedMessageError if frame or aspect ratio differ.
     """
     frame_id = keypoints.frame_id.lstrip("/") or camera.frame_id
     if not frame_id or frame_id != camera.frame_id:
@@ -154,29 +138,11 @@ def match_camera(keypoints: KeypointsArray, camera: Camera) -> KeypointsArray:
             f"keypoints are in frame {keypoints.frame_id!r} but CameraInfo in {camera.frame_id!r}: remap camera_info to"
             " the camera of the detector, and give both the frame_id of its optical frame",
         )
-    size = np.array([camera.width, camera.height], dtype=np.float64)
     scale = _scale(keypoints, camera)
-    border = _BORDER * size
-    dropped = Counter(keypoints.dropped)
-    people = []
-    for person in keypoints.people:
-        xy_px = person.xy_px.astype(np.float64)
-        if scale is not None:
-            xy_px = (xy_px + 0.5) * scale - 0.5  # pixel centres are at integer coordinates
-        beyond = np.maximum(-xy_px, xy_px - size)
-        far = (beyond > border).any(axis=-1) & person.visible
-        near = (beyond > 0).any(axis=-1) & ~far
-        score = np.where(far, 0.0, np.where(near, _BORDER_CONFIDENCE * person.score, person.score))
-        dropped.update(outside_image=int(far.sum()))
-        people.append(Keypoints2D(id=person.id, xy_px=np.where(far[:, None], 0.0, xy_px), score=score))
-    return replace(
-        keypoints,
-        frame_id=frame_id,
-        width=camera.width,
-        height=camera.height,
-        people=tuple(people),
-        dropped=_counts(dropped),
-    )
+    people = keypoints.people
+    if scale is not None:  # pixel centres are at integer coordinates
+        people = tuple(replace(person, xy_px=(person.xy_px + 0.5) * scale - 0.5) for person in people)
+    return replace(keypoints, frame_id=frame_id, width=camera.width, height=camera.height, people=people)
 
 
 def _scale(keypoints: KeypointsArray, camera: Camera) -> np.ndarray | None:

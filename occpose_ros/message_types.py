@@ -79,6 +79,12 @@ def _numpy_sequence(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values).reshape(-1)
 
 
+def message_class(name: str) -> Any:
+    """The rclpy class of a message type, as in "std_msgs/msg/Header"."""
+    package, _, kind = name.split("/")
+    return getattr(importlib.import_module(f"{package}.msg"), kind)
+
+
 def stamp_ns_from_msg(stamp: Any) -> int:
     """Nanoseconds of a builtin_interfaces/Time."""
     return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)

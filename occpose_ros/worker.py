@@ -1,0 +1,66 @@
+"""One thread that works on the newest item only.
+
+Why a thread: lifting takes milliseconds to tens of milliseconds, and the executor that delivers messages must not wait
+for it, or messages pile up and every answer is late. Why a mailbox of one: an answer about an old image is worth less
+than one about the newest, so an item not yet begun is replaced, never queued. Why a reset is not an item: it must not
+be replaced by the next item, and it makes the item that waits stale.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class LatestWorker(Generic[Item]):
+    """Calls `work(item)` and `reset()` from one thread of its own; both must handle their errors themselves."""
+
+    def __init__(self, work: Callable[[Item], None], reset: Callable[[], None], name: str) -> None:
+        self._work = work
+        self._reset = reset
+        self._changed = threading.Condition()
+        self._item: Item | None = None
+        self._reset_wanted = False
+        self._stopping = False
+        # a daemon: an engine that hangs must not keep the process alive after stop() has given up on it
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def offer(self, item: Item) -> bool:
+        """Hand over an item; True if it replaced one that had not been begun."""
+        with self._changed:
+            replaced = self._item is not None
+            self._item = item
+            self._changed.notify()
+        return replaced
+
+    def request_reset(self) -> None:
+        """Have `reset()` called before any later item; an item that waits is forgotten."""
+        with self._changed:
+            self._item = None
+            self._reset_wanted = True
+            self._changed.notify()
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """End the thread after the item in work; False if that took longer than the timeout."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or self._reset_wanted or self._item is not None)
+                if self._stopping:
+                    return
+                reset, self._reset_wanted = self._reset_wanted, False
+                item, self._item = self._item, None
+            if reset:
+                self._reset()
+            if item is not None:
+                self._work(item)

@@ -1,0 +1,105 @@
+"""Parameters, configuration, launch files and the RViz layout fit each other."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib.util
+from pathlib import Path
+
+import pytest
+import yaml
+
+from occpose_ros.markers import LAYERS
+from occpose_ros.parameters import NodeParameters, ParameterError, changed, explain
+
+ROOT = Path(__file__).parents[2]
+LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
+PARAMETERS = {item.name: item for item in dataclasses.fields(NodeParameters)}
+
+
+def test_the_configuration_file_holds_every_default():
+    (section,) = yaml.safe_load((ROOT / "config" / "pose.yaml").read_text()).values()
+    assert section["ros__parameters"] == {name: item.default for name, item in PARAMETERS.items()}
+
+
+def test_every_parameter_has_its_meaning_and_reason():
+    text = explain()
+    for name, item in PARAMETERS.items():
+        assert item.metadata["what"] and item.metadata["why"] and name in text
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param({"hold_s": 99.0}, "hold_s must lie in 0.0 to 10.0, got 99.0", id="range"),
+        pytest.param({"max_persons": 3.0}, "max_persons must be a integer, got 3.0", id="type"),
+        pytest.param({"beta": float("nan")}, "beta must lie in", id="NaN"),
+        pytest.param({"model": "x"}, "model cannot change while the node is configured", id="not live"),
+    ],
+)
+def test_a_bad_change_is_refused(change, words):
+    with pytest.raises(ParameterError, match=words):
+        changed(NodeParameters(), change, configured=True)
+
+
+def test_a_good_change_reaches_the_pipeline():
+    parameters = changed(
+        NodeParameters(), {"person_height_m": 1.9, "hold_s": 5.0, "use_sim_time": True}, configured=True
+    )
+    config = parameters.pipeline_config()
+    assert (config.target_height_m, config.hold_s) == (1.9, 5.0)
+    assert config.gap_s >= config.hold_s
+    assert NodeParameters().pipeline_config().target_height_m is None
+
+
+def test_rviz_shows_the_markers_without_a_click():
+    layout = yaml.safe_load((ROOT / "rviz" / "occpose.rviz").read_text())["Visualization Manager"]
+    (display,) = (d for d in layout["Displays"] if d["Class"] == "rviz_default_plugins/MarkerArray")
+    assert display["Enabled"] and display["Value"]
+    assert display["Namespaces"] == dict.fromkeys(LAYERS, True)
+    assert (display["Topic"]["Value"], display["Topic"]["Reliability Policy"]) == ("/markers", "Reliable")
+
+
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
+def test_launch_files_are_python(path):
+    compile(path.read_text(), str(path), "exec")
+
+
+def launch_table(name: str, path: Path = ROOT / "launch" / "pose.launch.py"):
+    """A literal table of a launch file, read without importing it (its packages need ROS)."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == name:
+            return node.value
+    raise AssertionError(f"{path} has no {name}")
+
+
+def test_launch_arguments_that_are_parameters_exist():
+    names = [key.value for key in launch_table("PARAMETERS").keys]
+    arguments = [key.value for key in launch_table("ARGUMENTS").keys]
+    assert set(names) <= set(PARAMETERS) and set(names) <= set(arguments)
+
+
+@pytest.mark.needs_ros
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
+def test_launch_files_describe_a_launch(path):
+    pytest.importorskip("launch_ros", reason="launch_ros is not on PyPI: needs a ROS installation")
+    from launch.actions import DeclareLaunchArgument, OpaqueFunction
+
+    from launch import LaunchContext
+
+    spec = importlib.util.spec_from_file_location(path.name.split(".")[0], path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    description = module.generate_launch_description()
+    context = LaunchContext()
+    context.launch_configurations["bag"] = "some_bag"
+    for entity in description.entities:
+        if isinstance(entity, DeclareLaunchArgument):
+            assert entity.description
+            if entity.default_value is not None:
+                entity.execute(context)
+    context.launch_configurations.setdefault("keypoints", "keypoints")
+    context.launch_configurations.setdefault("camera_info", "camera_info")
+    (function,) = (entity for entity in description.entities if isinstance(entity, OpaqueFunction))
+    assert function.execute(context)

@@ -1,0 +1,97 @@
+"""The real process: it starts from the command line, answers, and ends as it should."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source your ROS")
+
+from tests.ros.graph import Graph
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def graph(ros_domain_id):
+    graph = Graph(ros_domain_id)
+    yield graph
+    graph.close()
+
+
+@pytest.fixture
+def start(graph):
+    """Starts pose_node with ROS arguments; whatever is left of it in the end is killed."""
+    processes = []
+
+    def start(*arguments: str) -> subprocess.Popen:
+        command = [sys.executable, str(ROOT / "scripts" / "pose_node"), "--ros-args", *arguments]
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_ends_it_cleanly(graph, start, number):
+    process = start("--params-file", str(ROOT / "config" / "pose.yaml"))
+
+    def ask() -> bool:  # again and again: what is sent before both sides have discovered each other is lost
+        graph.send_camera()
+        graph.send()
+        return bool(graph.heard["skeletons"] and graph.heard["markers"])
+
+    graph.wait("an answer", ask)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
+    graph.wait("cleared markers", lambda: graph.heard["markers"][-1].markers[0].action == 3)
+
+
+def test_it_ends_cleanly_when_it_could_not_start(graph, start):
+    process = start("-p", "model:=no-such-model", "-p", "diagnostics_period_s:=0.1")
+    graph.diagnosis(lambda values: "unknown model 'no-such-model'" in values["message"])
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+
+
+def test_autostart_can_be_turned_off(graph, start):
+    process = start("-p", "autostart:=false", "-p", "diagnostics_period_s:=0.1")
+    graph.diagnosis(lambda values: values["state"] == "unconfigured" and values["message"] == "unconfigured")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["-p", "person_height_m:=2"], "person_height_m must be a double, got 2: write 2.0", id="integer"),
+        pytest.param(["-p", "min_score:=7.0"], "min_score must lie in 0.0 to 1.0, got 7.0", id="range"),
+        pytest.param(["-p", "min_score:=.nan"], "min_score must lie in 0.0 to 1.0, got nan", id="NaN"),
+        pytest.param(["-p", "input:=fax"], "input must be one of occpose, got 'fax'", id="family"),
+        pytest.param(["--params-file", "/no/such.yaml"], "/no/such.yaml", id="missing file"),
+        pytest.param(["--", "nonsense"], "unrecognized arguments: nonsense", id="unknown argument"),
+    ],
+)
+def test_bad_arguments_get_a_sentence_and_status_2(start, arguments, words):
+    process = start(*arguments)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert words in output and "Traceback" not in output
+
+
+def test_help_explains_every_parameter(start):
+    process = start("--", "--help")
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "person_height_m (0.0 to 3.0, default 0.0; may change at any time)" in output
