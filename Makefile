@@ -16,7 +16,7 @@ setup: ## make .venv with all dependencies and ROS 2, build the ROS package (ROS
 	@scripts/setup.sh
 
 demo: setup ## play a bag of two people through the real node and report the error in demo_out/
-	@$(IN_ENV) python -m occpose_ros.demo
+	@$(IN_ENV) python -m occpose_ros.demo --force
 
 test: setup ## lint, format check, type check, all tests
 	@$(IN_ENV) ruff check

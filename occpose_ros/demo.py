@@ -1,0 +1,222 @@
+"""Show occpose at work: play a bag of two people, partly hidden, to the real node and measure its answers.
+
+Starts pose_node as a robot would, plays the bag to it over DDS in real time, records skeletons and markers, and
+compares them with the true poses in the bag. Takes about a minute. Writes into the output folder:
+
+    report.html   the result, with pictures: open it in a browser
+    report.json   every figure
+    output.mcap   input, skeletons and markers: open it in RViz, Foxglove or `ros2 bag play`
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from occpose_core.errors import OccposeError
+from occpose_core.files import refuse_existing
+from occpose_core.report import text_table, write_html, write_json
+from occpose_core.runtime import DEFAULT_MODEL, load
+from occpose_ros.bag import BagReader, BagWriter, Record, typestore
+from occpose_ros.bag_report import latency_figures, make_report, tables
+from occpose_ros.live import RECORDED, LiveError, NodeProcess, Player, Recording, own_domain
+from occpose_ros.replay import Topics, find_topics
+from occpose_ros.score import Score, score
+
+SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "two_people.mcap"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """The files that the demo writes, and no others."""
+
+    folder: Path
+
+    @property
+    def page(self) -> Path:
+        """For people."""
+        return self.folder / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        """For programs."""
+        return self.folder / "report.json"
+
+    @property
+    def bag(self) -> Path:
+        """For RViz."""
+        return self.folder / "output.mcap"
+
+    def refuse(self, force: bool) -> None:
+        """Raise OutputError if one of them is there already and may not be overwritten; make the folder."""
+        if self.folder.is_file():
+            raise LiveError(f"{self.folder} is a file; name a folder with --out")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in (self.page, self.figures, self.bag):
+            refuse_existing(path, force)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answers:
+    """What came back, unpacked: (topic, message, stamp in the bag's time)."""
+
+    messages: tuple[tuple[str, Any, int], ...]
+
+    def of(self, topic: str) -> list[Any]:
+        """The messages of one topic, in order of receipt."""
+        return [message for name, message, _ in self.messages if name == topic]
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m occpose_ros.demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--bag", type=Path, default=SAMPLE, help="keypoints, camera_info and true skeletons (default: the sample)")
+    add("--out", type=Path, default=Path("demo_out"), metavar="DIR", help="output folder (default: demo_out)")
+    add("--model", default=DEFAULT_MODEL, help="a shipped model or an .onnx file (default: %(default)s)")
+    add("--force", action="store_true", help="overwrite the three files of an earlier demo; `make demo` does")
+    return parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Play, record, score, write. Raises OccposeError for anything that the user can mend."""
+    _check_ros()
+    outputs = Outputs(folder=args.out)
+    outputs.refuse(args.force)
+    load(args.model)  # a bad model gets its sentence here, before a process is started
+    with BagReader(args.bag) as bag:
+        topics = find_topics(bag)
+        records = list(bag.messages())
+        recording = _play([r for r in records if r.topic in (topics.keypoints, topics.camera_info)], args.model)
+        answers = _unpack(recording, records[0].stamp_ns)
+        with BagWriter(outputs.bag, force=args.force) as target:
+            _write_bag(target, bag, records, answers)
+    scored, figures = _figures(records, topics, answers, recording)
+    write_json(outputs.figures, figures, args.force)
+    text = f"pose_node answered {args.bag.name}, played over DDS in real time, in another process."
+    write_html(outputs.page, make_report("occpose demo", text, figures, scored), args.force)
+    print("\n" + "\n\n".join(text_table(table) for table in tables(figures)))
+    print(_farewell(args, outputs))
+    return 0
+
+
+def _check_ros() -> None:
+    try:
+        import rclpy  # noqa: F401
+
+        import occpose_ros.msg  # noqa: F401
+    except ImportError as error:
+        raise LiveError(
+            f"the demo needs ROS 2 and occpose's messages ({error}); run `make demo`, or `. scripts/env.sh` first,"
+            " or look at `occpose replay`, which needs no ROS"
+        ) from error
+
+
+def _play(records: Sequence[Record], model: str) -> Recording:
+    """Start the node, play the records to it and stop it."""
+    cameras = [record.raw for record in records if record.msgtype.endswith("CameraInfo")]
+    with own_domain() as domain_id, NodeProcess({"model": model}) as node, Player(node.check) as player:
+        print(f"starting pose_node in DDS domain {domain_id}, on this machine only", flush=True)
+        player.wait_until_ready(bytes(cameras[0]))
+        print(f"playing {len(records) - len(cameras)} messages in real time", flush=True)
+        recording = player.play(records, _progress())
+        code = node.stop()
+    if code:
+        raise LiveError(f"pose_node stopped with exit code {code} instead of 0: {node.last_words()}")
+    return recording
+
+
+def _progress() -> Any:
+    """A clock on a terminal; nothing in a log file."""
+    shown = -1
+
+    def show(seconds: float) -> None:
+        nonlocal shown
+        if sys.stderr.isatty() and int(seconds) > shown:
+            shown = int(seconds)
+            print(f"\r{shown} s", end="", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _unpack(recording: Recording, first_ns: int) -> Answers:
+    store = typestore()
+    return Answers(
+        messages=tuple(
+            (topic, store.deserialize_cdr(raw, RECORDED[topic]), first_ns + since_ns)
+            for topic, raw, since_ns in recording.messages
+        )
+    )
+
+
+def _write_bag(target: BagWriter, bag: BagReader, records: Sequence[Record], answers: Answers) -> None:
+    """Input and answers, merged in order of time."""
+    jobs: list[tuple[int, Record | tuple[str, Any]]] = [(record.stamp_ns, record) for record in records]
+    jobs += [(stamp_ns, (topic, message)) for topic, message, stamp_ns in answers.messages]
+    for stamp_ns, job in sorted(jobs, key=lambda job: job[0]):
+        if isinstance(job, Record):
+            target.copy(job, bag)
+        else:
+            topic, message = job
+            target.write(f"/{topic}", message, stamp_ns, latched=topic == "skeleton_info")
+
+
+def _figures(
+    records: Sequence[Record], topics: Topics, answers: Answers, recording: Recording
+) -> tuple[Score, dict[str, Any]]:
+    """The score, and the figures of report.json."""
+    keypoints = [record.message for record in records if record.topic == topics.keypoints]
+    truth = [record.message for record in records if record.topic == topics.truth]
+    skeletons = answers.of("skeletons")
+    scored = score(keypoints, skeletons, truth)
+    return scored, {
+        **scored.figures,
+        "latency_ms": latency_figures([float(message.latency_ms) for message in skeletons]),
+        "latency_note": "from receipt of the keypoints to publication of the skeletons, measured by the node",
+        "speed_x_realtime": (records[-1].stamp_ns - records[0].stamp_ns) * 1e-9 / recording.wall_s,
+        "dropped": recording.dropped(),
+        "model": recording.diagnostics["model"],
+        "engine": recording.diagnostics["engine"],
+    }
+
+
+def _farewell(args: argparse.Namespace, outputs: Outputs) -> str:
+    return f"""
+wrote {outputs.page}   pictures and tables: open it in a browser
+wrote {outputs.figures}   every figure
+wrote {outputs.bag}   input and answers: open it in RViz or Foxglove
+
+What to try next
+  make test                                        everything that is promised, checked
+  . scripts/env.sh                                 then, in this terminal:
+  occpose replay {args.bag} --force   the same without ROS, as fast as it goes
+  occpose models                                   what else can lift
+  ros2 launch occpose_ros pose.launch.py rviz:=true   beside your own detector, on a machine with ROS 2"""
+
+
+def _stop(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo; 0 if it worked, 2 with one sentence if it could not, 130 if it was interrupted."""
+    try:
+        return run(_arguments(argv))
+    except OccposeError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted; pose_node is stopped", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: the node is stopped in order
+        signal.signal(number, _stop)
+    sys.exit(main())
