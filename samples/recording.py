@@ -11,6 +11,7 @@ from occpose_core.camera import px_from_cam
 from occpose_core.geometry import stature_m
 from occpose_core.types import Origin, State
 from occpose_ros.bag import BagWriter, typestore
+from occpose_ros.keypoints_file import camera_info_to_msg
 from occpose_ros.message_types import MessageTypes, header_to_msg
 
 START_NS = 1_700_000_000_000_000_000
@@ -28,25 +29,6 @@ def track_ids(found: np.ndarray, first: int, step: int) -> list[str]:
         unseen = 0 if there else unseen + 1
         ids.append(str(current))
     return ids
-
-
-def camera_info(header: Any) -> Any:
-    """sensor_msgs/CameraInfo of the scene's camera."""
-    types, camera = typestore().types, scene.CAMERA
-    roi = types["sensor_msgs/msg/RegionOfInterest"](x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
-    return types["sensor_msgs/msg/CameraInfo"](
-        header=header,
-        height=camera.height,
-        width=camera.width,
-        distortion_model=camera.distortion_model,
-        d=camera.D,
-        k=camera.K.ravel(),
-        r=np.eye(3).ravel(),
-        p=np.hstack([camera.K, np.zeros((3, 1))]).ravel(),
-        binning_x=0,
-        binning_y=0,
-        roi=roi,
-    )
 
 
 def _quaternion(rotation: np.ndarray) -> dict[str, float]:
@@ -134,7 +116,7 @@ def write(bag: BagWriter, people: list[Any]) -> None:
             for n, person in enumerate(people)
             if person.in_image[frame]
         ]
-        bag.write("/camera_info", camera_info(header), stamp_ns)
+        bag.write("/camera_info", camera_info_to_msg(camera, header), stamp_ns)
         bag.write(
             "/keypoints",
             types.Keypoints2DArray(

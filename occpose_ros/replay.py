@@ -1,0 +1,217 @@
+"""Run the pipeline over a bag, without ROS and as fast as it goes: the same bag and model give the same bytes.
+
+The output bag stands alone: it holds the answers, and of the input the keypoints, CameraInfo, the truth and foreign
+markers. Time is the bag's; the wall clock is used for the latency figures only, which are not in the bag.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from occpose_core.errors import OccposeError
+from occpose_core.pipeline import PipelineOutput, PosePipeline
+from occpose_core.skeleton import H36M17
+from occpose_core.types import Camera
+from occpose_ros.adapters import (
+    RejectedMessageError,
+    camera_from_msg,
+    filled_keypoints_to_msg,
+    finite_skeletons,
+    keypoints_from_occpose_msg,
+    match_camera,
+    skeleton_info_to_msg,
+    skeletons_to_msg,
+)
+from occpose_ros.bag import (
+    CAMERA_INFO_TYPE,
+    KEYPOINTS_TYPE,
+    MARKERS_TYPE,
+    SKELETONS_TYPE,
+    BagError,
+    BagReader,
+    BagWriter,
+    Record,
+    typestore,
+)
+from occpose_ros.markers import skeleton_markers
+from occpose_ros.message_types import MessageTypes, header_to_msg
+
+SKELETONS, MARKERS, FILLED, INFO = "/skeletons", "/markers", "/filled_keypoints", "/skeleton_info"
+OUTPUTS = (SKELETONS, MARKERS, FILLED, INFO)
+_TRUTH_PREFIX = "/ground_truth"
+
+
+class ReplayError(OccposeError):
+    """Nothing in the bag could be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topics:
+    """The topics of a bag that a replay reads: truth is None if there is none."""
+
+    keypoints: str
+    camera_info: str
+    truth: str | None
+
+
+@dataclass(kw_only=True, eq=False)
+class Replay:
+    """What a replay has seen: messages in order, seconds that each step took, what was dropped and why, and why
+    the last message that was refused was."""
+
+    keypoints: list[Any] = field(default_factory=list)
+    skeletons: list[Any] = field(default_factory=list)
+    truth: list[Any] = field(default_factory=list)
+    step_s: list[float] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+    refusal: str = ""
+    resets: int = 0
+    bag_s: float = 0.0
+    wall_s: float = 0.0
+
+
+def find_topics(
+    bag: BagReader, keypoints: str | None = None, camera_info: str | None = None, truth: str | None = None
+) -> Topics:
+    """The topics to read, by name where given, else by type; completed keypoints and answers of a run before are not
+    input. Raises BagError."""
+    found = [topic for topic in bag.topics_of(KEYPOINTS_TYPE) if topic not in OUTPUTS]
+    if keypoints is None and len(found) == 1:
+        keypoints = found[0]
+    true = [topic for topic in bag.topics_of(SKELETONS_TYPE) if topic.startswith(_TRUTH_PREFIX)]
+    if truth is None and len(true) == 1:
+        truth = true[0]
+    if not bag.topics_of(CAMERA_INFO_TYPE):
+        raise BagError(
+            f"{bag.path} has no topic of type {CAMERA_INFO_TYPE}, and 3D needs the camera: record camera_info too, or"
+            " make the bag with `occpose import-keypoints`"
+        )
+    return Topics(
+        keypoints=bag.topic_of(KEYPOINTS_TYPE, keypoints),
+        camera_info=bag.topic_of(CAMERA_INFO_TYPE, camera_info),
+        truth=bag.topic_of(SKELETONS_TYPE, truth) if truth is not None else None,
+    )
+
+
+class _Writer:
+    """Turns the pipeline's outputs into messages and writes them."""
+
+    def __init__(self, bag: BagWriter) -> None:
+        self._bag = bag
+        self._types = MessageTypes.from_rosbags(typestore())
+        self._marker_ids: dict[str, int] = {}
+        self._started = False
+
+    def write(self, output: PipelineOutput, camera: Camera, received_ns: int) -> Any:
+        """Write one step's messages; returns the Skeleton3DArray."""
+        types, stamp_ns = self._types, output.stamp_ns
+        if not self._started:
+            self._bag.write(INFO, skeleton_info_to_msg(H36M17, types), received_ns, latched=True)
+            self._started = True
+        header = header_to_msg(stamp_ns, camera.frame_id, types)
+        skeletons = skeletons_to_msg(
+            output.skeletons, output.lost_ids, stamp_ns=stamp_ns, frame_id=camera.frame_id, types=types
+        )
+        markers, self._marker_ids = skeleton_markers(
+            output.skeletons, header, self._marker_ids, types, reset=output.reset
+        )
+        filled = filled_keypoints_to_msg(output.skeletons, camera, stamp_ns=stamp_ns, types=types)
+        self._bag.write(SKELETONS, skeletons, received_ns)
+        self._bag.write(MARKERS, markers, received_ns)
+        self._bag.write(FILLED, filled, received_ns)
+        return skeletons
+
+
+def _first_camera(bag: BagReader, topics: Topics, rectified: bool) -> Camera:
+    """Of the first CameraInfo, also for the keypoints before it."""
+    for record in bag.messages([topics.camera_info]):
+        return camera_from_msg(record.message, rectified)
+    raise BagError(f"{bag.path} has no message on {topics.camera_info}; record it together with the keypoints")
+
+
+def _messages(bag: BagReader, topics: Topics) -> Iterator[Record]:
+    others = [topic for topic in bag.topics_of(MARKERS_TYPE) if topic not in OUTPUTS]
+    return bag.messages([topics.keypoints, topics.camera_info, *filter(None, [topics.truth]), *others])
+
+
+def _step(message: Any, pipeline: PosePipeline, camera: Camera, layout: str, seen: Replay) -> PipelineOutput | None:
+    begin = time.perf_counter()
+    try:
+        keypoints = match_camera(keypoints_from_occpose_msg(message, layout), camera)
+    except RejectedMessageError as error:
+        seen.dropped[error.reason] += 1
+        seen.refusal = str(error)
+        return None
+    output = pipeline.step(keypoints.people, keypoints.stamp_ns, camera)
+    seen.step_s.append(time.perf_counter() - begin)
+    seen.dropped.update(keypoints.dropped)
+    seen.dropped.update(output.dropped)
+    seen.resets += output.reset
+    skeletons = finite_skeletons(output.skeletons)
+    seen.dropped["non_finite"] += len(output.skeletons) - len(skeletons)
+    return replace(output, skeletons=skeletons) if output.answered else None
+
+
+def replay(
+    bag: BagReader,
+    topics: Topics,
+    pipeline: PosePipeline,
+    target: BagWriter,
+    *,
+    layout: str = "",
+    rectified: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Replay:
+    """Run a pipeline over an open bag and write the output bag.
+
+    layout: replaces the messages' own, if given. rectified: the keypoints are of a rectified image. progress: called
+    with (done, total) keypoint messages. Raises BagError, CameraError, and ReplayError if no message could be used.
+    """
+    seen, writer, camera = Replay(), _Writer(target), _first_camera(bag, topics, rectified)
+    total, stamps_ns, begin = bag.count([topics.keypoints]), [], time.perf_counter()
+    for record in _messages(bag, topics):
+        target.copy(record, bag)
+        if record.topic == topics.camera_info:
+            camera = camera_from_msg(record.message, rectified)
+        elif record.topic == topics.truth:
+            seen.truth.append(record.message)
+        elif record.topic == topics.keypoints:
+            seen.keypoints.append(record.message)
+            stamps_ns.append(record.stamp_ns)
+            output = _step(record.message, pipeline, camera, layout, seen)
+            if output is not None:
+                seen.skeletons.append(writer.write(output, camera, record.stamp_ns))
+            progress(len(seen.keypoints), total)
+    seen.wall_s = time.perf_counter() - begin
+    seen.bag_s = (stamps_ns[-1] - stamps_ns[0]) * 1e-9 if stamps_ns else 0.0
+    _check_used(bag, topics, seen, layout)
+    return seen
+
+
+def _check_used(bag: BagReader, topics: Topics, seen: Replay, layout: str) -> None:
+    """Raise ReplayError that says why if no message, or nobody in any message, could be used."""
+    if not seen.keypoints:
+        raise ReplayError(f"{bag.path} has no message on {topics.keypoints}; record it while the detector runs")
+    if not seen.skeletons:
+        raise ReplayError(
+            f"none of the {len(seen.keypoints)} messages on {topics.keypoints} could be used: {seen.refusal}"
+        )
+    people = sum(len(message.people) for message in seen.keypoints)
+    if not people:
+        raise ReplayError(f"nobody is in the {len(seen.keypoints)} messages on {topics.keypoints}; check the detector")
+    if seen.dropped["wrong_joint_count"] == people:
+        person, named = next((m.people[0], m.layout) for m in seen.keypoints if m.people)
+        raise ReplayError(
+            f"all {people} people on {topics.keypoints} have another joint count than the layout {layout or named!r}"
+            f" (the first has {len(person.score)} scores); name the detector's layout with --layout"
+        )
+    if not any(message.people for message in seen.skeletons):
+        reasons = ", ".join(f"{count} x {reason.replace('_', ' ')}" for reason, count in seen.dropped.items() if count)
+        raise ReplayError(
+            f"none of the {people} people on {topics.keypoints} could be lifted ({reasons}); check the detector's"
+            " scores (0..1, joints below 0.3 count as missing) and coordinates (pixels)"
+        )

@@ -1,0 +1,120 @@
+"""Run a model over a recorded bag, without ROS, and report how good its skeletons are.
+
+DIR gets output.mcap (input, skeletons, markers: open it in RViz or Foxglove), report.html and report.json. The same bag
+and model give the same skeletons, byte for byte. With true skeletons on a topic /ground_truth/... the report has errors
+beside those of simple baselines; without, coverage, flicker and bone length drift.
+
+    occpose replay samples/two_people.mcap                       # into two_people_replay/
+    occpose replay my_bag --topic /front/keypoints --height 1.82 # a folder that `ros2 bag record` made
+    occpose replay my_bag --model my_model.onnx --json figures.json --force
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from occpose_core.files import refuse_existing
+from occpose_core.pipeline import PosePipeline
+from occpose_core.pipeline_config import PipelineConfig
+from occpose_core.report import text_table, write_html, write_json
+from occpose_core.runtime import BACKENDS, DEFAULT_MODEL, load
+from occpose_ros.bag import BagReader, BagWriter
+from occpose_ros.bag_report import latency_figures, make_report, tables
+from occpose_ros.replay import Replay, find_topics, replay
+from occpose_ros.score import Score, score
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("bag", type=Path, metavar="BAG", help="a .mcap or .db3 file, or the folder of a rosbag2")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default: BAG's name + _replay)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, help="a shipped model, see `occpose models` (default: %(default)s), or a file"
+    )
+    parser.add_argument(
+        "--backend", choices=["auto", *BACKENDS], default="auto", help="what runs the model (default: %(default)s)"
+    )
+    parser.add_argument("--topic", help="topic of the keypoints, if the bag has several")
+    parser.add_argument("--camera-info", metavar="TOPIC", help="topic of CameraInfo, if the bag has several")
+    parser.add_argument("--truth", metavar="TOPIC", help="topic of true skeletons (default: /ground_truth/...)")
+    parser.add_argument(
+        "--layout", default="", help="joint layout of the keypoints, if their messages name a wrong one"
+    )
+    parser.add_argument("--rectified", action="store_true", help="the detector saw rectified images")
+    parser.add_argument(
+        "--height", type=float, metavar="M", help="people's height in metres (default: 1.70 is assumed)"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite results of an earlier run")
+
+
+def _progress() -> Callable[[int, int], None]:
+    """A counter on a terminal; nothing in a log file."""
+    if not sys.stderr.isatty():
+        return lambda done, total: None
+
+    def show(done: int, total: int) -> None:
+        if done % 50 == 0 or done == total:
+            print(f"\r{done} of {total} messages", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+    return show
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outputs:
+    bag: Path
+    json: tuple[Path, ...]
+    html: Path
+
+
+def _outputs(args: argparse.Namespace) -> _Outputs:
+    """Where the results go; OutputError, before any work, if something is there already."""
+    folder = args.out or Path(f"{args.bag.resolve().stem}_replay")
+    json = {path.resolve(): path for path in (folder / "report.json", args.json) if path is not None}
+    outputs = _Outputs(bag=folder / "output.mcap", json=tuple(json.values()), html=folder / "report.html")
+    for path in (outputs.bag, *outputs.json, outputs.html):
+        if folder.is_dir() or path.parent.resolve() != folder.resolve():
+            refuse_existing(path, args.force)
+    return outputs
+
+
+def figures_of(seen: Replay, scored: Score, engine: Any) -> dict[str, Any]:
+    """The figures of report.json."""
+    return {
+        **scored.figures,
+        "latency_ms": latency_figures([1000.0 * seconds for seconds in seen.step_s]),
+        "latency_note": "one pipeline step, from the decoded message to the skeletons",
+        "speed_x_realtime": seen.bag_s / seen.wall_s if seen.wall_s else None,
+        "dropped": {reason: count for reason, count in sorted(seen.dropped.items()) if count},
+        "resets": seen.resets,
+        "model": engine.info.name,
+        "engine": engine.backend,
+    }
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay, write all results, print the tables."""
+    outputs = _outputs(args)
+    config = dataclasses.replace(PipelineConfig(), target_height_m=args.height)
+    with BagReader(args.bag) as bag:
+        topics = find_topics(bag, args.topic, args.camera_info, args.truth)
+        engine = load(args.model, backend=args.backend)
+        with BagWriter(outputs.bag, force=args.force) as target:
+            options = {"layout": args.layout, "rectified": args.rectified, "progress": _progress()}
+            seen = replay(bag, topics, PosePipeline(engine, config), target, **options)
+    scored = score(seen.keypoints, seen.skeletons, seen.truth, args.layout)
+    figures = figures_of(seen, scored, engine)
+    text = f"{args.bag.name}: keypoints of {topics.keypoints}, camera of {topics.camera_info}, true skeletons of"
+    text += f" {topics.truth}." if topics.truth else " nobody."
+    for path in outputs.json:
+        write_json(path, figures, args.force)
+    write_html(outputs.html, make_report("occpose replay", text, figures, scored), args.force)
+    print("\n\n".join(text_table(table) for table in tables(figures)))
+    print("\n" + "\n".join(f"wrote {path}" for path in (outputs.bag, *outputs.json, outputs.html)))
+    return 0
