@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 from occpose_core.files import write_atomically
 
+_NOTE_COLUMNS = 120
 Cell = str | float | int | None
 
 
@@ -73,7 +75,8 @@ def text_table(table: Table) -> str:
         for row in cells
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(filter(None, [table.title, *lines, table.note]))
+    note = (piece for line in table.note.splitlines() for piece in textwrap.wrap(line, _NOTE_COLUMNS))
+    return "\n".join(filter(None, [table.title, *lines, *note]))
 
 
 def write_json(path: str | Path, figures: Mapping[str, Any] | list[Any], force: bool = False) -> None:
