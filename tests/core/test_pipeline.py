@@ -152,6 +152,10 @@ def stacked(**changes):
             [standing(x, 0, z, id=f"{z}") for x, z in ((1, 8), (0, 4), (-1, 9), (-2, 6))],
             {"max_persons": 2}, ["4", "6"], {"max_persons": 2}, id="the largest of a crowd",
         ),
+        pytest.param(
+            [standing(x, 0, z, id=f"{z}", score=np.full(JOINTS, s)) for x, z, s in ((1, 5, 0.3), (-1, 6, 1))],
+            {"max_persons": 1}, ["6"], {"max_persons": 1}, id="rather sure than a little larger",
+        ),
         pytest.param([stacked(id="a")], {}, [], {"non_finite": 1}, id="a point is no person"),
     ],
 )  # fmt: skip
@@ -581,6 +585,44 @@ def test_smoothing_calms_noise_and_hardly_lags():
     assert 0 < lag_frames < 1
     jitter = [np.diff(joints - truth, 2, axis=0).std() for joints in (smooth, raw)]
     assert jitter[0] < 0.5 * jitter[1]
+
+
+def jitter_m(frames=60, **config):
+    """Mean frame-to-frame movement of a noisy person at rest: of distance, measured and filled joints to the root."""
+    rng, pipe, poses = np.random.default_rng(0), pipeline(**config), []
+    for frame in range(frames):
+        person = standing(0, 0, 5, id="a", hidden=ARM)
+        person = dataclasses.replace(person, xy_px=person.xy_px + rng.normal(0, 2.0, (JOINTS, 2)))
+        poses.append(pipe.step([person], frame * FRAME, CAMERA).skeletons[0].joints_cam_m)
+    poses = np.array(poses)
+    moves = np.abs(np.diff(poses - poses[:, :1], axis=0)).mean(axis=(0, 2))
+    return np.abs(np.diff(poses[:, PELVIS, 2])).mean(), moves[~person.visible].mean(), moves[person.visible].mean()
+
+
+@pytest.mark.parametrize(("setting", "calmed"), [("depth_trust", 0), ("filled_trust", 1)])
+def test_less_trust_calms_what_it_is_about_and_nothing_else(setting, calmed):
+    for which, (low, high) in enumerate(zip(jitter_m(**{setting: 0.1}), jitter_m(**{setting: 1.0}), strict=True)):
+        if which == calmed:
+            assert low < 0.5 * high
+        else:
+            assert low == pytest.approx(high, rel=1e-3)
+
+
+class Unsteady(CardboardEngine):
+    """Takes everybody for 10 % larger or smaller than they are, by turns."""
+
+    def run(self, kpts, visible):
+        lifted = super().run(kpts, visible)
+        return Lifted(joints_root_m=lifted.joints_root_m * np.float32(1.1 if len(self.calls) % 2 else 0.9))
+
+
+def test_the_size_of_a_person_is_averaged_over_time():
+    pipe = metric(stature_time_s=5.0)
+    pipe = PosePipeline(Unsteady(), pipe.config)
+    statures = [float(stature_m(walk(pipe, 1, start=k).skeletons[0].joints_cam_m)) for k in range(60)]
+    assert statures[0] == pytest.approx(STATURE_M, abs=1e-3), "there is nothing else to go by yet"
+    assert np.mean(statures[20:]) == pytest.approx(STATURE_M, rel=0.01)
+    assert np.ptp(statures[-2:]) == pytest.approx(0.2 * STATURE_M, rel=0.05), "one frame does not rescale the person"
 
 
 # --- anything goes in, only good things come out

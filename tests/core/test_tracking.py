@@ -56,9 +56,9 @@ def test_a_hidden_person_is_found_where_the_velocity_leads():
     tracker = Tracker()
     for frame in range(30):
         assign(tracker, [at(-0.5 + 0.6 * frame / 30), at(0.5 - 0.6 * frame / 30)], frame / 30)
-    for frame in range(30, 36):
+    for frame in range(30, 39):
         assert assign(tracker, [at(0.5 - 0.6 * frame / 30)], frame / 30) == ["t2"]
-    assert assign(tracker, [at(-0.5 + 0.6 * 36 / 30)], 36 / 30) == ["t1"]
+    assert assign(tracker, [at(-0.5 + 0.6 * 39 / 30)], 39 / 30) == ["t1"]
 
 
 def test_somebody_else_far_away_is_somebody_else():
@@ -74,6 +74,13 @@ def test_half_hidden_people_keep_their_ids():
         visible[:, frame % JOINTS] = True
         ids = assign(tracker, [at(-0.2), at(0.2)], frame / 30, np.ones((2, JOINTS), bool) if frame == 0 else visible)
         assert ids == ["t1", "t2"]
+
+
+def test_a_person_of_whom_one_limb_is_left_is_as_large_as_before():
+    tracker, limb = Tracker(), np.zeros((1, JOINTS), dtype=bool)
+    limb[0, np.argsort(np.linalg.norm(FIGURE - FIGURE[0], axis=-1))[:4]] = True
+    assert assign(tracker, [at(0)], 0) == ["t1"]
+    assert assign(tracker, [at(0.06)], 0.033, limb) == ["t1"]
 
 
 def test_too_few_joints_begin_nothing_but_may_continue():
