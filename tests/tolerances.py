@@ -6,3 +6,5 @@ EXACT = 1e-9
 FLOAT32 = 1e-5
 # OpenCV's iterative undistortion against its own distortion, pixels.
 UNDISTORT_PX = 1e-3
+# ONNX Runtime against torch, metres or normalised units.
+ENGINE = 1e-5
