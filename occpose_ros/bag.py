@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sqlite3
 import struct
 import sys
 import tempfile
+import textwrap
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import apsw
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, ReaderError, StoragePlugin, Writer
@@ -45,6 +46,7 @@ MARKERS_TYPE = "visualization_msgs/msg/MarkerArray"
 # What the reading library raises for files that are damaged in one way or another.
 _DAMAGE = (
     AnyReaderError,
+    ArithmeticError,
     ReaderError,
     SerdeError,
     TypesysError,
@@ -57,7 +59,7 @@ _DAMAGE = (
     ValueError,
     YAMLError,
     ZstdError,
-    sqlite3.Error,
+    apsw.Error,
     struct.error,
 )
 
@@ -147,7 +149,7 @@ class BagReader:
                 f"{self.path} cannot be read: {error.strerror or error}; check the path and its rights"
             ) from None
         except _DAMAGE as error:
-            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+            reason = textwrap.shorten(str(error), 120, placeholder=" ...").rstrip(".") or type(error).__name__
             raise BagError(
                 f"{self.path} is not a readable ROS 2 bag ({reason}); if a recording was cut off, try"
                 " `mcap recover` or `ros2 bag reindex`, else record it again"
