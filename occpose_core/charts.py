@@ -46,9 +46,19 @@ class Scene:
 
 
 def line_chart(
-    title: str, x_label: str, y_label: str, series: Mapping[str, tuple[np.ndarray, np.ndarray]], caption: str = ""
+    title: str,
+    x_label: str,
+    y_label: str,
+    series: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    caption: str = "",
+    *,
+    ticks: Sequence[float] = (),
+    top: float | None = None,
 ) -> Picture:
-    """One line a series, name -> (x, y); NaN leaves a gap."""
+    """One line a series, name -> (x, y); NaN leaves a gap.
+
+    ticks: makes x logarithmic, with these labels. top: end of the y axis; lines may leave the chart there.
+    """
     figure = _figure(3.6)
     axes = figure.add_subplot()
     for index, (name, (x, y)) in enumerate(series.items()):
@@ -56,7 +66,11 @@ def line_chart(
         marker = _MARKERS[index % len(_MARKERS)] if len(x) <= 12 else None
         axes.plot(x, y, label=name, marker=marker, color=colour, linestyle=dash, linewidth=1.6)
     _finish(axes, x_label, y_label, legend=len(series) > 1)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=0, top=top)
+    if ticks:
+        axes.set_xscale("log")
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
     return Picture(title=title, svg=_svg(figure), caption=caption)
 
 

@@ -117,15 +117,19 @@ def page(results: Sequence[Result], examples: Sequence[Scene], text: str) -> Rep
 
 def _length_chart(results: Sequence[Result]) -> Picture:
     """Hidden-joint error over the time since a joint was last seen, with the first model's baselines."""
-    bins = [row for row in results[0]["by_occlusion_s"] if row["from_s"] is not None]
-    middle_s = np.array([(row["from_s"] + row["to_s"]) / 2 for row in bins])
-    series = {r["model"]: (middle_s, _column(r, "model_mm", len(bins))) for r in results}
-    for name in ("mean_pose", "hold", "constant_velocity"):
-        series[name.replace("_", " ")] = (middle_s, _column(results[0], f"{name}_mm", len(bins)))
-    caption = (
-        f"Hidden joints under {results[0]['pattern']}, {results[0]['rig']} cameras, {results[0]['input']} 2D input."
-    )
-    return line_chart("Error over occlusion length", "time since last seen, s", "MPJPE, mm", series, caption)
+    first = results[0]
+    bins = [row for row in first["by_occlusion_s"] if row["from_s"] is not None]
+    up_to_s = np.array([row["to_s"] for row in bins])
+    series = {r["model"]: (up_to_s, _column(r, "model_mm", len(bins))) for r in results}
+    for name in ("mean_pose", "hold"):
+        series[name.replace("_", " ")] = (up_to_s, _column(first, f"{name}_mm", len(bins)))
+    highest = np.nanmax([y for _, y in series.values()], initial=1.0)
+    series["constant velocity"] = (up_to_s, _column(first, "constant_velocity_mm", len(bins)))
+    caption = f"Hidden joints under {first['pattern']}, {first['rig']} cameras, {first['input']} 2D input."
+    title, x_label = "Error over occlusion length", "time since last seen, up to s"
+    # constant velocity grows without bound: the chart ends where the others do
+    top = 1.4 * float(highest)
+    return line_chart(title, x_label, "MPJPE, mm", series, caption, ticks=up_to_s.tolist(), top=top)
 
 
 def _column(result: Result, key: str, count: int) -> np.ndarray:
@@ -150,7 +154,8 @@ def _limb_run_chart(results: Sequence[Result]) -> Picture:
         x, y = series.get(group, (np.zeros(0), np.zeros(0)))
         series[group] = (np.append(x, float(seconds)), np.append(y, result["mpjpe_mm"]["hidden"]))
     caption = f"{results[0]['model']}, limb hidden up to the scored frame."
-    return line_chart("Error of a hidden limb", "hidden for, s", "MPJPE, mm", series, caption)
+    ticks = sorted({float(second) for x, _ in series.values() for second in x})
+    return line_chart("Error of a hidden limb", "hidden for, s", "MPJPE, mm", series, caption, ticks=ticks)
 
 
 def example_scenes(scores: Scores) -> list[Scene]:

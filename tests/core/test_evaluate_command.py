@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +13,13 @@ import numpy as np
 import pytest
 
 from occpose_core.cli import main
+from occpose_core.commands import evaluate as evaluate_command
+from occpose_core.evaluation import figure_patterns
 from occpose_core.skeleton import H36M17
 
 J = len(H36M17.joints)
 MODEL = "lcn"
+ROOT = Path(__file__).resolve().parents[2]
 LENGTHS = (150, 60, 90)
 RESULT_KEYS = {
     *("model", "pattern", "input", "rig", "mode", "frames", "mpjpe_mm", "pa_mpjpe_mm", "n_mpjpe_mm", "mpjve_mm"),
@@ -181,3 +186,29 @@ def test_existing_figures_are_kept_without_force(
     assert out.read_text() == "mine"
     assert main([*arguments, "--force"]) == 0
     assert out.read_text() != "mine"
+
+
+def documented_commands() -> list[list[str]]:
+    """The `occpose evaluate` commands in the documentation, as argument lists."""
+    text = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    return [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("    occpose evaluate ")]
+
+
+def test_the_documented_data_file_and_first_command_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    snippet = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet, "docs/evaluation.md", "exec"), {})
+    assert main(documented_commands()[0]) == 0
+    header = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("model"))
+    documented = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    assert " ".join(header.split()) in " ".join(documented.split())
+
+
+@pytest.mark.parametrize("arguments", documented_commands(), ids=lambda arguments: " ".join(arguments)[:60])
+def test_documented_commands_have_valid_options(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    evaluate_command.add_arguments(parser)
+    args = parser.parse_args(arguments[1:])
+    assert figure_patterns(args.pattern)
