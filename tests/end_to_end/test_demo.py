@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from mcap.reader import make_reader
 
-from occpose_ros.bag import SKELETONS_TYPE, BagReader
-from occpose_ros.demo import main
+from occpose_ros.bag import CAMERA_INFO_TYPE, SKELETONS_TYPE, BagReader
+from occpose_ros.demo import SAMPLE, main
+from occpose_ros.live import LiveError, NodeProcess, Player, own_domain
 
 pytest.importorskip("rclpy", reason="the demo needs ROS 2")
 pytest.importorskip("occpose_ros.msg", reason="the demo needs occpose's messages, built by make setup")
@@ -188,3 +189,20 @@ def test_results_of_an_earlier_demo_are_kept_without_force(tmp_path: Path, capsy
     assert main(["--out", str(tmp_path)]) == 2
     assert "--force" in capsys.readouterr().err
     assert (tmp_path / "report.json").read_text() == "mine"
+
+
+def test_a_node_that_cannot_start_is_reported_with_its_own_words() -> None:
+    with BagReader(SAMPLE) as bag:
+        camera_info = next(iter(bag.messages([bag.topic_of(CAMERA_INFO_TYPE)]))).raw
+    refused = pytest.raises(LiveError, match="exit code 2: pose_node: min_score must .* got 7.0")
+    with own_domain(), NodeProcess({"min_score": "7.0"}) as node, Player(node.check) as player, refused:
+        player.wait_until_ready(bytes(camera_info))
+
+
+def test_domains_are_not_shared_and_the_environment_is_restored() -> None:
+    before = dict(os.environ)
+    with own_domain() as first, own_domain() as second:
+        assert first != second
+        assert os.environ["ROS_DOMAIN_ID"] == str(second)
+        assert os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert dict(os.environ) == before
