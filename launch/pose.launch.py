@@ -72,17 +72,23 @@ def rviz(given: dict[str, str]) -> list:
     return [viewer, upright]
 
 
+def installed(package: str) -> bool:
+    """Whether ROS knows a package."""
+    try:
+        get_package_prefix(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
 def start(context: LaunchContext) -> list:
     """All processes, from the arguments as given."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     actions = [pose_node(given)]
     if given["rviz"] == "true":
-        try:
-            for package in ("rviz2", "tf2_ros"):
-                get_package_prefix(package)
-            actions += rviz(given)
-        except PackageNotFoundError as error:
-            actions.append(LogInfo(msg=f"no RViz: {error}; install it, or say rviz:=false"))
+        missing = [package for package in ("rviz2", "tf2_ros") if not installed(package)]
+        hint = LogInfo(msg=f"no RViz, because {' and '.join(missing)} is not installed: install it, or say rviz:=false")
+        actions += [hint] if missing else rviz(given)
     return actions
 
 

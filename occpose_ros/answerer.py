@@ -27,7 +27,7 @@ class Received:
 class Answerer:
     """Lifts and publishes; all methods are called by one thread at a time, and none is safe to call from two.
 
-    read_keypoints: the adapter of the message family. now_ns: the node's clock.
+    read_keypoints: the adapter of the message family. now_ns: the node's clock. warn: logs a sentence, under a reason.
     """
 
     def __init__(
@@ -38,12 +38,14 @@ class Answerer:
         statistics: Statistics,
         read_keypoints: Callable[..., KeypointsArray],
         now_ns: Callable[[], int],
+        warn: Callable[[str, str], None],
     ) -> None:
         self._pipeline = pipeline
         self._outputs = outputs
         self._statistics = statistics
         self._read_keypoints = read_keypoints
         self._now_ns = now_ns
+        self._warn = warn
 
     def answer(self, received: Received, camera: Camera | None, parameters: NodeParameters) -> None:
         """Publish the skeletons of one message; RejectedMessageError if it cannot be answered."""
@@ -57,6 +59,7 @@ class Answerer:
         self._statistics.dropped(output.dropped)
         if output.reset:
             self._statistics.reset()
+            self._warn("reset", "time went backwards or the camera's frame changed: forgot everybody")
         if not output.answered:
             return
         skeletons = finite_skeletons(output.skeletons)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -111,6 +111,11 @@ def _percentiles(name: str, values_ms: list[float]) -> dict[str, str]:
         f"{name} p{percent} (ms)": f"{np.percentile(values_ms, percent):.1f}" if values_ms else "-"
         for percent in (50, 95)
     }
+
+
+def verdict(cases: Iterable[tuple[bytes, object, str]], otherwise: str) -> tuple[bytes, str]:
+    """Level and sentence of the first case (level, whether it holds, sentence) that holds, else OK."""
+    return next(((level, sentence) for level, holds, sentence in cases if holds), (DiagnosticStatus.OK, otherwise))
 
 
 def diagnostic_array(

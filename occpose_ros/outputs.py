@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy, qos_policy_name_from_kind
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos import QoSProfile
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks
@@ -21,12 +20,7 @@ from occpose_ros.adapters import filled_keypoints_to_msg, skeleton_info_to_msg, 
 from occpose_ros.markers import delete_all_markers, skeleton_markers
 from occpose_ros.message_types import MessageTypes, header_to_msg
 from occpose_ros.parameters import NodeParameters
-
-# RViz and most subscribers ask for RELIABLE; five answers are kept for a slow one, so that it cannot block the node.
-_QOS = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.RELIABLE)
-_LATCHED = QoSProfile(
-    depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL
-)
+from occpose_ros.qos import LATCHED, RELIABLE, on_incompatible, overridable
 
 
 class Outputs:
@@ -35,32 +29,20 @@ class Outputs:
     Made and destroyed by the executor's thread; `publish` and `clear_markers` are called by one thread at a time.
     """
 
-    def __init__(self, node: LifecycleNode, types: MessageTypes, explain: Callable[[str], None]) -> None:
+    def __init__(self, node: LifecycleNode, types: MessageTypes) -> None:
         self._node = node
         self._types = types
-        self._explain = explain
         self._marker_ids: dict[str, int] = {}
         self._frame_id = ""
-        self._skeletons = self._publisher(types.Skeleton3DArray, "skeletons", _QOS)
-        self._markers = self._publisher(types.MarkerArray, "markers", _QOS)
-        self._filled = self._publisher(types.Keypoints2DArray, "filled_keypoints", _QOS)
-        self._info = self._publisher(types.SkeletonInfo, "skeleton_info", _LATCHED)
+        self._skeletons = self._publisher(types.Skeleton3DArray, "skeletons", RELIABLE)
+        self._markers = self._publisher(types.MarkerArray, "markers", RELIABLE)
+        self._filled = self._publisher(types.Keypoints2DArray, "filled_keypoints", RELIABLE)
+        self._info = self._publisher(types.SkeletonInfo, "skeleton_info", LATCHED)
 
     def _publisher(self, kind: Any, topic: str, qos: QoSProfile) -> Any:
-        def incompatible(event: Any) -> None:
-            policy = qos_policy_name_from_kind(event.last_policy_kind)
-            self._explain(
-                f"a subscriber of {self._node.resolve_topic_name(topic)} gets nothing, because it asks for another"
-                f" {policy} than is offered: change its {policy}, or set"
-                f" qos_overrides.{self._node.resolve_topic_name(topic)}.publisher.*"
-            )
-
+        events = PublisherEventCallbacks(incompatible_qos=on_incompatible(self._node, topic, "publisher"))
         return self._node.create_lifecycle_publisher(
-            kind,
-            topic,
-            qos,
-            event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            kind, topic, qos, event_callbacks=events, qos_overriding_options=overridable()
         )
 
     def publish_info(self) -> None:

@@ -11,13 +11,13 @@ from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any
 
 from occpose_core.errors import OccposeError
-from occpose_core.pipeline import PipelineConfig
+from occpose_core.pipeline_config import PipelineConfig
 from occpose_core.runtime import BACKENDS, DEFAULT_MODEL
 from occpose_ros.adapters import INPUTS
 
-_PIPELINE = {item.name: item for item in fields(PipelineConfig)}
+_PIPELINE: dict[str, Any] = {item.name: item for item in fields(PipelineConfig)}
 _SMALLEST_PERSON_M = _PIPELINE["target_height_m"].metadata["low"]
-_ROS_NAMES = {bool: "bool", int: "integer", float: "double", str: "string"}
+_ROS_NAMES = {bool: "a bool", int: "an integer", float: "a double", str: "a string"}
 
 
 class ParameterError(OccposeError):
@@ -128,10 +128,10 @@ class NodeParameters:
 
 def _check(item: Field[Any], value: Any) -> None:
     bounds, choices = item.metadata["bounds"], item.metadata["choices"]
-    kind = type(item.default)
+    kind: Any = type(item.default)
     if type(value) is not kind:
         remedy = f": write {float(value)}" if kind is float and type(value) is int else ""
-        raise ParameterError(f"{item.name} must be a {_ROS_NAMES[kind]}, got {value!r}{remedy}")
+        raise ParameterError(f"{item.name} must be {_ROS_NAMES[kind]}, got {value!r}{remedy}")
     if bounds and not (math.isfinite(value) and bounds[0] <= value <= bounds[1]):
         raise ParameterError(f"{item.name} must lie in {bounds[0]} to {bounds[1]}, got {value}")
     if choices and value not in choices:

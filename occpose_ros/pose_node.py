@@ -13,24 +13,16 @@ The pipeline does the thinking and the adapters know the messages; this file onl
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
-import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import QoSPolicyKind, QoSProfile, QoSReliabilityPolicy, qos_policy_name_from_kind
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo
 
 try:
@@ -44,15 +36,14 @@ from occpose_core.runtime import load
 from occpose_core.types import Camera, CameraError
 from occpose_ros.adapters import INPUTS, RejectedMessageError, camera_from_msg
 from occpose_ros.answerer import Answerer, Received
-from occpose_ros.diagnostics import Period, Statistics, diagnostic_array
+from occpose_ros.diagnostics import Period, Statistics, diagnostic_array, verdict
 from occpose_ros.message_types import MessageTypes, message_class
 from occpose_ros.outputs import Outputs
 from occpose_ros.parameters import changed, declare, explain
+from occpose_ros.process import run
+from occpose_ros.qos import NEWEST, on_incompatible, overridable
 from occpose_ros.worker import LatestWorker
 
-# An old answer is worth nothing: the middleware keeps one message, of reliable and of best-effort publishers.
-_NEWEST = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
-_OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
 _WARNING_PERIOD_S = 5.0
 
 
@@ -110,7 +101,10 @@ class PoseNode(LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Return to unconfigured after a transition that failed badly; it can be configured again."""
-        return self._transition("unconfigured", self._stop, self._release)
+        failure = self._failure
+        result = self._transition("unconfigured", self._stop, self._release)
+        self._failure = self._failure or failure
+        return result
 
     def _transition(self, target: str, *steps: Callable[[], Any]) -> TransitionCallbackReturn:
         """Run the steps. rclpy would swallow their exceptions without a word."""
@@ -124,7 +118,7 @@ class PoseNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         except Exception as error:  # noqa: BLE001  the callback border
             self._failure = f"transition to {target} failed: {type(error).__name__}: {error}"
-            self.get_logger().error(self._failure)
+            self.get_logger().error(f"{self._failure}\n{traceback.format_exc()}")
             return TransitionCallbackReturn.ERROR
         self._state = target
         return TransitionCallbackReturn.SUCCESS
@@ -135,13 +129,14 @@ class PoseNode(LifecycleNode):
         pipeline = PosePipeline(engine, self.parameters.pipeline_config())
         msgtype, read_keypoints = INPUTS[self.parameters.input]
         keypoints_class = message_class(msgtype)
-        self._outputs = Outputs(self, self._types, self.get_logger().error)
+        self._outputs = Outputs(self, self._types)
         self._answerer = Answerer(
             pipeline=pipeline,
             outputs=self._outputs,
             statistics=self._statistics,
             read_keypoints=read_keypoints,
             now_ns=lambda: self.get_clock().now().nanoseconds,
+            warn=self._warn,
         )
         self._inputs = [
             self._subscribe(keypoints_class, "keypoints", self._on_keypoints),
@@ -179,20 +174,10 @@ class PoseNode(LifecycleNode):
     # the executor's thread
 
     def _subscribe(self, kind: Any, topic: str, callback: Callable[[Any], None]) -> Any:
-        def incompatible(event: Any) -> None:
-            policy, name = qos_policy_name_from_kind(event.last_policy_kind), self.resolve_topic_name(topic)
-            self.get_logger().error(
-                f"a publisher of {name} is not heard, because it offers less {policy} than is asked for: change its"
-                f" {policy}, or set qos_overrides.{name}.subscription.*"
-            )
-
+        events = SubscriptionEventCallbacks(incompatible_qos=on_incompatible(self, topic, "subscription"))
+        guarded = self._guarded(callback, topic)
         return self.create_subscription(
-            kind,
-            topic,
-            self._guarded(callback, topic),
-            _NEWEST,
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=incompatible),
-            qos_overriding_options=QoSOverridingOptions(_OVERRIDABLE),
+            kind, topic, guarded, NEWEST, event_callbacks=events, qos_overriding_options=overridable()
         )
 
     def _guarded(self, callback: Callable[..., None], name: str) -> Callable[..., None]:
@@ -207,7 +192,8 @@ class PoseNode(LifecycleNode):
             except Exception as error:  # noqa: BLE001  the callback border
                 sentence = f"{name} failed: {type(error).__name__}: {error}"
                 self._statistics.error(sentence)
-                self._warn(sentence, sentence)
+                self._warn(f"{name} {type(error).__name__}", sentence)
+                self.get_logger().debug(traceback.format_exc())
 
         return guarded
 
@@ -269,29 +255,23 @@ class PoseNode(LifecycleNode):
         )
 
     def _verdict(self, period: Period) -> tuple[bytes, str]:
-        """Level and sentence of the first of these that holds."""
         error = self._failure or self._statistics.recent_error
         waits_for_clock = self.get_parameter("use_sim_time").value and self.get_clock().now().nanoseconds == 0
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted((+period.dropped).items()))
-        topics = {name: self.resolve_topic_name(name) for name in ("keypoints", "camera_info")}
-        verdicts = (
+        keypoints, camera_info = (self.resolve_topic_name(topic) for topic in ("keypoints", "camera_info"))
+        cases = (
             (DiagnosticStatus.ERROR, error, error),
             (DiagnosticStatus.OK, self._state != "active", self._state),
             (DiagnosticStatus.STALE, waits_for_clock, "use_sim_time is true, but nothing publishes /clock"),
-            (DiagnosticStatus.WARN, self.camera is None, f"no CameraInfo on {topics['camera_info']}"),
+            (DiagnosticStatus.WARN, self.camera is None, f"no CameraInfo on {camera_info}"),
             (DiagnosticStatus.WARN, dropped, f"dropped in {period.seconds:.1f} s: {dropped}"),
-            (DiagnosticStatus.WARN, not period.received, f"no keypoints on {topics['keypoints']}"),
+            (DiagnosticStatus.WARN, not period.received, f"no keypoints on {keypoints}"),
         )
-        for level, holds, message in verdicts:
-            if holds:
-                return level, message
-        return DiagnosticStatus.OK, f"{period.people} people at {period.answered / period.seconds:.1f} Hz"
-
-    # the process
+        return verdict(cases, f"{period.people} people at {period.answered / period.seconds:.1f} Hz")
 
     def start(self) -> None:
-        """Configure and activate, as far as that is possible."""
-        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        """Configure and activate, as far as that is wanted and possible."""
+        if self.parameters.autostart and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
     def close(self) -> None:
@@ -300,41 +280,14 @@ class PoseNode(LifecycleNode):
             self.trigger_shutdown()
 
 
-def _arguments(argv: list[str]) -> None:
+def main(argv: list[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="pose_node",
         description="Turns 2D human keypoints (topics keypoints, camera_info) into 3D skeletons (skeletons, markers,\n"
         "filled_keypoints, skeleton_info). Settings are ROS parameters:\n\n"
         "  ros2 run occpose_ros pose_node --ros-args -p person_height_m:=1.8 -r keypoints:=/detector/keypoints",
-        epilog="parameters:\n" + explain(),
+        epilog=f"parameters:\n{explain()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.parse_args(remove_ros_args(argv)[1:])
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; returns the exit code."""
-    argv = sys.argv if argv is None else argv
-    stop = threading.Event()
-    # our own handlers: rclpy's shut the context down before the node could clear RViz
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        _arguments(argv)
-        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
-        node = PoseNode()
-    except (OccposeError, RuntimeError) as error:  # RCLError, of a bad --ros-args, is a RuntimeError
-        print(f"pose_node: {error}", file=sys.stderr)
-        rclpy.try_shutdown()
-        return 2
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    if node.parameters.autostart:
-        node.start()
-    while not stop.is_set():
-        executor.spin_once(timeout_sec=0.2)
-    node.close()
-    executor.shutdown()
-    node.destroy_node()
-    rclpy.try_shutdown()
-    return 0
+    return run(PoseNode, parser, argv)

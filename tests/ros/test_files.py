@@ -33,7 +33,7 @@ def test_every_parameter_has_its_meaning_and_reason():
     ("change", "words"),
     [
         pytest.param({"hold_s": 99.0}, "hold_s must lie in 0.0 to 10.0, got 99.0", id="range"),
-        pytest.param({"max_persons": 3.0}, "max_persons must be a integer, got 3.0", id="type"),
+        pytest.param({"max_persons": 3.0}, "max_persons must be an integer, got 3.0", id="type"),
         pytest.param({"beta": float("nan")}, "beta must lie in", id="NaN"),
         pytest.param({"model": "x"}, "model cannot change while the node is configured", id="not live"),
     ],

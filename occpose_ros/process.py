@@ -1,0 +1,50 @@
+"""The life of a node's process: arguments, executor, signals, exit status."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+
+from occpose_core.errors import OccposeError
+
+# A signal is noticed when the executor comes back; rcl waits without letting Python's handlers run.
+_SIGNAL_LATENCY_S = 0.2
+
+
+def run(make_node: Callable[[], Any], parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
+    """Spin a node until SIGINT or SIGTERM; returns the exit status, 2 if it could not be made.
+
+    The node has `start()`, called once, and `close()`, called while it can still publish: rclpy's own signal handlers
+    would take the context away first.
+    """
+    argv = sys.argv if argv is None else argv
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        parser.parse_args(remove_ros_args(argv)[1:])
+        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+        node = make_node()
+    except (OccposeError, RuntimeError) as error:  # RCLError, of bad --ros-args, is a RuntimeError
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    node.start()
+    while not stop.is_set():
+        executor.spin_once(timeout_sec=_SIGNAL_LATENCY_S)
+    node.close()
+    executor.shutdown()
+    node.destroy_node()
+    rclpy.try_shutdown()
+    return 0

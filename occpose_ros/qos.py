@@ -1,0 +1,43 @@
+"""Quality of service of the node's topics, and what to say when somebody else's does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import (
+    QoSDurabilityPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    QoSReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+# Inputs: an old image is worth nothing, so the middleware keeps one message. Best effort hears every publisher.
+NEWEST = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+# Outputs: RViz and most subscribers ask for reliable. A few are kept, so that a slow subscriber cannot block the node.
+RELIABLE = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def overridable() -> QoSOverridingOptions:
+    """Let parameters `qos_overrides.<topic>.*` change the policies; durability is for a CameraInfo that is latched."""
+    return QoSOverridingOptions(
+        (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
+    )
+
+
+def on_incompatible(node: Node, topic: str, end: str) -> Callable[[Any], None]:
+    """An event callback that tells which policy keeps a peer from hearing. end: "publisher" or "subscription", ours."""
+    peer = {"publisher": "subscriber", "subscription": "publisher"}[end]
+
+    def incompatible(event: Any) -> None:
+        policy, name = qos_policy_name_from_kind(event.last_policy_kind), node.resolve_topic_name(topic)
+        node.get_logger().error(
+            f"a {peer} of {name} and this node do not hear each other, because their {policy} does not fit: change it"
+            f" there, or here by the parameter qos_overrides.{name}.{end}.{policy.lower()}"
+        )
+
+    return incompatible
