@@ -11,6 +11,7 @@ compares them with the true poses in the bag. Takes about a minute. Writes into 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -187,17 +188,21 @@ def _figures(
 
 
 def _farewell(args: argparse.Namespace, outputs: Outputs) -> str:
+    replay = f"occpose replay {os.path.relpath(args.bag)} --force"
     return f"""
-wrote {outputs.page}   pictures and tables: open it in a browser
-wrote {outputs.figures}   every figure
-wrote {outputs.bag}   input and answers: open it in RViz or Foxglove
+wrote {outputs.page}: pictures and tables, open it in a browser
+wrote {outputs.figures}: every figure
+wrote {outputs.bag}: input and answers, open it in RViz or Foxglove
 
 What to try next
-  make test                                        everything that is promised, checked
-  . scripts/env.sh                                 then, in this terminal:
-  occpose replay {args.bag} --force   the same without ROS, as fast as it goes
-  occpose models                                   what else can lift
-  ros2 launch occpose_ros pose.launch.py rviz:=true   beside your own detector, on a machine with ROS 2"""
+  make test                    check everything that is promised
+  . scripts/env.sh             then, in the same terminal:
+  {replay}
+                               the same without ROS, as fast as it goes; or your own bag
+  occpose models               the other models
+  occpose COMMAND --help       every command explains itself
+On a machine with ROS 2, beside your own detector:
+  ros2 launch occpose_ros pose.launch.py rviz:=true"""
 
 
 def _stop(number: int, frame: Any) -> None:
