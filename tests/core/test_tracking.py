@@ -80,7 +80,8 @@ def test_a_person_of_whom_one_limb_is_left_is_as_large_as_before():
     tracker, limb = Tracker(), np.zeros((1, JOINTS), dtype=bool)
     limb[0, np.argsort(np.linalg.norm(FIGURE - FIGURE[0], axis=-1))[:4]] = True
     assert assign(tracker, [at(0)], 0) == ["t1"]
-    assert assign(tracker, [at(0.06)], 0.033, limb) == ["t1"]
+    for frame, x in enumerate((0, 0.06, 0, 0.06), start=1):
+        assert assign(tracker, [at(x)], frame / 30, limb) == ["t1"]
 
 
 def test_too_few_joints_begin_nothing_but_may_continue():
