@@ -83,15 +83,16 @@ install_wheels() {
     mend_wheels
 }
 
-# The system's packages are kept, and the pins with them: only what is missing is added, and NumPy's major version must
-# stay the one that the system's rclpy and cv_bridge were compiled with.
+# The system's packages are kept, and the pins with them: only what is missing is added. NumPy's major version stays the
+# one that the system's rclpy and cv_bridge were compiled with, and setuptools within what colcon allows.
 install_system() {
-    local numpy_major
+    local numpy_major limits
     numpy_major=$("$python" -c 'import numpy; print(numpy.__version__.split(".")[0])')
+    limits=$(printf '%s\n' "numpy<$((numpy_major + 1))" 'setuptools<80')
     say "adding the dependencies that the system lacks from PyPI (some minutes)"
-    "$venv/bin/pip" install -qq -c <(echo "numpy<$((numpy_major + 1))") 'setuptools>=77.0.3,<80'
-    "$venv/bin/pip" install -qq -c <(echo "numpy<$((numpy_major + 1))") --no-build-isolation -e '.[train,dev]'
-    "$venv/bin/python" -c 'import colcon_core' 2>/dev/null || "$venv/bin/pip" install -qq colcon-common-extensions
+    "$venv/bin/pip" install -qq -c <(echo "$limits") -e '.[train,dev]'
+    "$venv/bin/python" -c 'import colcon_core' 2>/dev/null ||
+        "$venv/bin/pip" install -qq -c <(echo "$limits") colcon-common-extensions
 }
 
 # --symlink-install: an edited launch file or configuration takes effect without a build.
