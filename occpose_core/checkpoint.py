@@ -69,7 +69,9 @@ class ModelInfo:
             values = json.loads(text)
             info = ModelInfo(**{**values, "outputs": tuple(values["outputs"])})
         except (TypeError, KeyError, json.JSONDecodeError) as error:
-            raise ModelFileError(f"{path} was written by another version of occpose ({error}); export it again") from error
+            raise ModelFileError(
+                f"{path} was written by another version of occpose ({error}); export it again"
+            ) from error
         for what, given, expected in (
             ("layout", info.layout, H36M17.name),
             ("normalisation", info.normalisation, NORMALISATION),

@@ -165,7 +165,7 @@ def hide_midpoints(visible: np.ndarray) -> np.ndarray:
 
 
 def _layout(frames: int, rate_hz: float, rng: np.random.Generator, argument: str) -> np.ndarray:
-    return _natural(frames, rate_hz, rng, "") & available(get_skeleton(argument))
+    return np.asarray(_natural(frames, rate_hz, rng, "") & available(get_skeleton(argument)))
 
 
 PATTERNS: dict[str, Pattern] = {

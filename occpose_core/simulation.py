@@ -23,8 +23,8 @@ _NEAR_PLANE_M = 0.1
 class Rig:
     """Ranges that cameras are drawn from.
 
-    lenses: (focal length / image width, horizontal distance in m) range pairs; one is chosen. height_m: above the floor,
-    ranges, one is chosen. pitch_deg: positive looks down. sizes: (width, height) in pixels. radial: largest |k1|.
+    lenses: (focal length / image width, horizontal distance in m) pairs of ranges; one is chosen. height_m: ranges above
+    the floor; one is chosen. pitch_deg: positive looks down. sizes: (width, height) in pixels. radial: largest |k1|.
     """
 
     lenses: tuple[tuple[tuple[float, float], tuple[float, float]], ...]
@@ -69,13 +69,14 @@ class Views:
     def joints_cam_m(self, joints_world_m: np.ndarray) -> np.ndarray:
         """(B, T, J, 3) world -> camera optical frame."""
         relative = joints_world_m - self.position_world_m[:, None, None]
-        return relative @ np.swapaxes(self.cam_from_world, -1, -2)[:, None]
+        return np.asarray(relative @ np.swapaxes(self.cam_from_world, -1, -2)[:, None])
 
     def inside(self, joints_cam_m: np.ndarray) -> np.ndarray:
         """(B, T, J) bool: in front of the camera and inside the image; distortion at the border is neglected."""
         half_width = self.size / 2 / self.focal_px[:, None]
         rays = np.abs(rays_from_cam(joints_cam_m))
-        return (rays < half_width[:, None, None]).all(axis=-1) & (joints_cam_m[..., 2] > _NEAR_PLANE_M)
+        in_picture = (rays < half_width[:, None, None]).all(axis=-1)
+        return np.asarray(in_picture & (joints_cam_m[..., 2] > _NEAR_PLANE_M))
 
     def camera(self, index: int) -> Camera:
         """One view's intrinsics."""

@@ -105,7 +105,7 @@ def _parent(joint: str, joints: tuple[str, ...]) -> int:
 
 
 def _layout(name: str, joints: str) -> Skeleton:
-    """Read a layout from its joint list; `L.x` is left_x, `R.x` right_x, `LR.x` both in this order, `RL.x` the other."""
+    """Read a layout from a joint list; `L.x` is left_x, `R.x` right_x, `LR.x` both in this order, `RL.x` vice versa."""
     sides = {"L": ("left_",), "R": ("right_",), "LR": ("left_", "right_"), "RL": ("right_", "left_"), "": ("",)}
     names: list[str] = []
     for word in joints.split():

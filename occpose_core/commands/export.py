@@ -50,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
         model = FillThenLift.of(filling, model)
         info = describe(f"filling-{info.name}", "filling-lcn", model, info.training)
     info = dataclasses.replace(info, name=args.name or info.name)
-    targets = [args.out / f"{info.name}{suffix}" for suffix in (".onnx", *((".safetensors",) if not args.filling else ()))]
+    targets = [
+        args.out / f"{info.name}{suffix}" for suffix in (".onnx", *((".safetensors",) if not args.filling else ()))
+    ]
     args.out.mkdir(parents=True, exist_ok=True)
     for target in targets:
         refuse_existing(target, args.force)

@@ -30,12 +30,8 @@ _FILLING_SOURCE = "3D_Occluded_HPE, github.com/XuyangHao123/3D_Occluded_HPE"
 _LCN_SOURCE = "Ci et al., Optimizing Network Structure for 3D Human Pose Estimation, ICCV 2019"
 
 MODELS: dict[str, Family] = {
-    "filling": Family(
-        model=Filling, config=FillingConfig, outputs=("filled",), form="masked", source=_FILLING_SOURCE
-    ),
-    "lcn": Family(
-        model=LCN, config=LCNConfig, outputs=("joints_root_m", "sigma_m"), form="masked", source=_LCN_SOURCE
-    ),
+    "filling": Family(model=Filling, config=FillingConfig, outputs=("filled",), form="masked", source=_FILLING_SOURCE),
+    "lcn": Family(model=LCN, config=LCNConfig, outputs=("joints_root_m", "sigma_m"), form="masked", source=_LCN_SOURCE),
     "filling-lcn": Family(
         model=FillThenLift,
         config=FillThenLiftConfig,

@@ -65,14 +65,11 @@ class LocallyConnected(nn.Module):
 
     def static_weight(self) -> Tensor:
         """The weight that is applied: norm-clipped as a whole, then masked."""
-        weight = self.weight
-        if self.max_norm:
-            weight = weight * torch.clamp(self.max_norm / weight.norm(), max=1.0)
-        return weight * self.support
+        clip = torch.clamp(self.max_norm / self.weight.norm(), max=1.0) if self.max_norm else 1.0
+        return self.weight * clip * self.support
 
     def forward(self, x: Tensor) -> Tensor:
         return linear(x, self.static_weight(), self.bias)
-
 
     def static(self, scale: Tensor, shift: Tensor) -> nn.Linear:
         """The plain linear layer that equals this one followed by `y * scale + shift`; both (J * C_out,)."""
@@ -103,7 +100,8 @@ class _Layer(nn.Module):
         self.drop = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.drop(leaky_relu(self.norm(self.mix(x)), 0.2))
+        y: Tensor = self.drop(leaky_relu(self.norm(self.mix(x)), 0.2))
+        return y
 
     def fold(self) -> None:
         """Become one linear layer and its activation."""
@@ -130,7 +128,7 @@ class LCN(nn.Module):
             nn.Sequential(_Layer(config.channels, config, structure), _Layer(config.channels, config, structure))
             for _ in range(config.blocks)
         )
-        # not clipped, for the clip would limit how far joints can be from the pelvis; and starts near the mean of metres
+        # not clipped, for that would limit how far joints can be from the pelvis; and starts near the mean pose
         self.tail: nn.Module = LocallyConnected(config.channels, config.outputs, structure, 0.0)
         with torch.no_grad():
             self.tail.weight.mul_(0.02)

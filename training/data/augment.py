@@ -58,7 +58,7 @@ def vary_bones(joints_m: np.ndarray, rng: np.random.Generator, size_sd: float, b
 
 
 def tilt(joints_m: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Turn the chosen people (B, T, J, 3), (B,) bool, about their pelvis to any attitude; lying and falling are scarce."""
+    """Turn the chosen people (B, T, J, 3), (B,) bool, about their pelvis to any attitude; lying people are scarce."""
     rotation = Rotation.random(len(joints_m), rng=rng).as_matrix().astype(joints_m.dtype)
     rotation = np.where(chosen[:, None, None], rotation, np.eye(3, dtype=joints_m.dtype))
     pelvis = joints_m[:, :, :1]

@@ -154,7 +154,7 @@ class MocapWindows(lightning.LightningDataModule):
         self,
         files: list[Path],
         shares: list[float] | None = None,
-        window: WindowConfig = WindowConfig(),  # noqa: B008  frozen
+        window: WindowConfig = WindowConfig(),
         batch_size: int = 512,
         validation_windows: int = 8192,
         workers: int = 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -19,8 +20,9 @@ class FillingRecipe(Recipe):
         config: dict[str, Any] = {},  # noqa: B006  never changed
         learning_rate: float = 2e-3,
         decay: float = 0.95,
+        init: Path | None = None,
     ) -> None:
-        super().__init__("filling", config, learning_rate, decay)
+        super().__init__("filling", config, learning_rate, decay, init)
         self.save_hyperparameters()
 
     def _loss(self, batch: Batch) -> Tensor:

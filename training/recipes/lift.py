@@ -18,8 +18,7 @@ class LiftRecipe(Recipe):
     """Trains a lifter by MPJPE, and its sigma by the likelihood of the errors it makes.
 
     filling: checkpoint of a filling network (frozen). With it, a random half of the windows has its missing joints
-    guessed and the other half has them empty, so that one lifter serves with and without it. init: checkpoint of a
-    lifter to start from.
+    guessed and the other half has them empty, so that one lifter serves with and without it.
     """
 
     def __init__(
@@ -31,12 +30,10 @@ class LiftRecipe(Recipe):
         filling: Path | None = None,
         init: Path | None = None,
     ) -> None:
-        super().__init__("lcn", config, learning_rate, decay)
+        super().__init__("lcn", config, learning_rate, decay, init)
         self.save_hyperparameters()
         self.sigma_weight = sigma_weight
         self.filling = load_checkpoint(filling)[0].requires_grad_(False) if filling else None
-        if init:
-            self.model.load_state_dict(load_checkpoint(init)[0].state_dict())
 
     def _lift(self, batch: Batch, guess: Tensor) -> dict[str, Tensor]:
         """guess: (B,) bool, whose missing joints are filled."""
@@ -46,7 +43,7 @@ class LiftRecipe(Recipe):
         if self.filling is not None:
             filled = self.filling.eval()(kpts, visible)["filled"]
             given = torch.where(guess[:, None, None], filled, given)
-        return self.model.lift(given, seen)  # type: ignore[operator, no-any-return]
+        return self.model.lift(given, seen)  # type: ignore[operator]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         guess = torch.rand(len(batch["kpts"]), device=self.device) < 0.5

@@ -1,34 +1,40 @@
-"""What all recipes share: a model of a family, Adam with an exponential decay, and a stop on a loss that is not finite."""
+"""What all recipes share: a model of a family, Adam with an exponential decay, a stop when the loss is not finite."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from torch import Tensor
 
+from occpose_core.checkpoint import load_checkpoint
 from occpose_core.models import build
 
 
 class Recipe(lightning.LightningModule):
     """Base of the recipes.
 
-    family, config: of occpose_core.models. learning_rate decays by `decay` each epoch.
+    family, config: of occpose_core.models. learning_rate decays by `decay` each epoch. init: checkpoint to start from.
     """
 
-    def __init__(self, family: str, config: dict[str, Any], learning_rate: float, decay: float) -> None:
+    def __init__(
+        self, family: str, config: dict[str, Any], learning_rate: float, decay: float, init: Path | None
+    ) -> None:
         super().__init__()
         self.family = family
         self.model = build(family, config)
+        if init:
+            self.model.load_state_dict(load_checkpoint(init)[0].state_dict())
         self.learning_rate, self.decay = learning_rate, decay
 
     def checked(self, loss: Tensor, step: str, batch_idx: int) -> Tensor:
         """Log the loss; FloatingPointError if it is not finite."""
         if not torch.isfinite(loss):
             raise FloatingPointError(
-                f"{step} loss is {loss.item()} in epoch {self.current_epoch}, batch {batch_idx} (step {self.global_step});"
-                " lower model.learning_rate or look at the data"
+                f"{step} loss is {loss.item()} in epoch {self.current_epoch}, batch {batch_idx} (step"
+                f" {self.global_step}); lower model.learning_rate or look at the data"
             )
         self.log(f"{step}_loss", loss, prog_bar=True, batch_size=1)
         return loss

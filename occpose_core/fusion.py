@@ -1,0 +1,51 @@
+"""Hidden joints from two sources: the network's guess of now, and the bone as it was when it was last measured.
+
+Just after a joint disappears it is still about where it was; long after, only the network knows better. Each bone is
+the mean of both, weighted by their inverse variances, so that either takes over when it should.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from occpose_core.skeleton import H36M17
+
+_PARENTS = np.array(H36M17.parents)
+
+
+def bone_vectors(joints: np.ndarray) -> np.ndarray:
+    """Each joint relative to its parent: (..., J, 3) -> (..., J, 3), 0 for the root."""
+    return joints - np.where(_PARENTS[:, None] >= 0, joints[..., _PARENTS, :], joints)
+
+
+def measured_bones(visible: np.ndarray) -> np.ndarray:
+    """(..., J) bool: joints that are visible together with their parent."""
+    return np.asarray(visible & visible[..., _PARENTS] & (_PARENTS >= 0))
+
+
+def fuse(
+    joints_root_m: np.ndarray,
+    sigma_m: np.ndarray,
+    visible: np.ndarray,
+    held_m: np.ndarray,
+    held_sigma_m: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Replace the bones to hidden joints by the mean of the network's and the last measured ones.
+
+    joints_root_m: (..., J, 3) and sigma_m: (..., J), the network's. visible: (..., J) bool; visible joints and the
+    network's bone lengths stay. held_m: (..., J, 3) last measured bones. held_sigma_m: (..., J) how far they may have
+    moved since; inf where none was measured. Returns joints and sigmas of the same shapes.
+    """
+    variance, held_variance = sigma_m**2, held_sigma_m**2
+    with np.errstate(invalid="ignore"):
+        weight = np.where(np.isinf(held_variance), 0.0, variance / np.maximum(variance + held_variance, 1e-12))
+    weight = np.where(visible, 0.0, weight)
+    bones = bone_vectors(joints_root_m)
+    mixed = bones + weight[..., None] * (held_m - bones)
+    length = np.linalg.norm(bones, axis=-1, keepdims=True)
+    mixed *= length / np.maximum(np.linalg.norm(mixed, axis=-1, keepdims=True), 1e-9)
+    fused = joints_root_m.copy()
+    for parent, child in H36M17.bones:  # parents stand before their children
+        hidden = ~visible[..., child, None]
+        fused[..., child, :] = np.where(hidden, fused[..., parent, :] + mixed[..., child, :], fused[..., child, :])
+    return fused, sigma_m * np.sqrt(1.0 - weight)
