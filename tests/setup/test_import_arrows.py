@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 # The rooms of the core that are made of torch. The rest must run where there is none.
-TORCH_ROOMS = ("occpose_core.models", "occpose_core.checkpoint", "occpose_core.export", "occpose_core.runtime.torch")
+TORCH_ROOMS = (
+    "occpose_core.models",
+    "occpose_core.checkpoint",
+    "occpose_core.export",
+    "occpose_core.runtime.torch_engine",
+)
 IMPORT_ALL = """
 import importlib, sys
 blocked, modules = sys.argv[1].split(), sys.argv[2].split()
