@@ -33,6 +33,7 @@ _MEASURED_RGB = (0.337, 0.706, 0.914)  # sky blue
 _FILLED_RGB = (0.902, 0.624, 0.0)  # orange
 _FILLED_ALPHA = 0.6
 _MIN_ALPHA = 0.12
+_ALPHA_STEPS = 128
 _JOINT_DIAMETER_M = 0.06
 _BONE_WIDTH_M = 0.025
 _TEXT_HEIGHT_M = 0.12
@@ -59,8 +60,9 @@ def skeleton_markers(
     base = _base(header, lifetime_s, types)
     ids = marker_ids([skeleton.id for skeleton in skeletons], {} if reset else previous_ids)
     markers = [_delete_all(base, types)] if reset else []
+    palette = _Palette(types)
     for skeleton in skeletons:
-        markers += _person(skeleton, base | {"id": ids[skeleton.id]}, types)
+        markers += _person(skeleton, base | {"id": ids[skeleton.id]}, palette, types)
     gone = [] if reset else [number for track, number in previous_ids.items() if track not in ids]
     markers += [_delete(base | {"id": number}, layer, types) for number in gone for layer in LAYERS]
     return types.MarkerArray(markers=markers), ids
@@ -116,6 +118,19 @@ def _colour(rgb: tuple[float, float, float], alpha: float, types: MessageTypes) 
     return types.ColorRGBA(r=rgb[0], g=rgb[1], b=rgb[2], a=alpha)
 
 
+class _Palette(dict[tuple[tuple[float, float, float], int], Any]):
+    """(rgb, alpha in steps) -> ColorRGBA, each made once: Python pays for every object in a message."""
+
+    def __init__(self, types: MessageTypes) -> None:
+        super().__init__()
+        self._types = types
+
+    def __missing__(self, key: tuple[tuple[float, float, float], int]) -> Any:
+        rgb, step = key
+        self[key] = _colour(rgb, step / _ALPHA_STEPS, self._types)
+        return self[key]
+
+
 def _delete(base: dict[str, Any], layer: str, types: MessageTypes) -> Any:
     kind = getattr(types.Marker, LAYERS[layer])
     return types.Marker(**base | {"ns": layer, "type": kind, "action": types.Marker.DELETE})
@@ -125,40 +140,37 @@ def _delete_all(base: dict[str, Any], types: MessageTypes) -> Any:
     return types.Marker(**base | {"action": types.Marker.DELETEALL})
 
 
-def _person(skeleton: Skeleton3D, base: dict[str, Any], types: MessageTypes) -> list[Any]:
+def _person(skeleton: Skeleton3D, base: dict[str, Any], palette: _Palette, types: MessageTypes) -> list[Any]:
     measured = skeleton.origin == Origin.MEASURED
     usable = skeleton.origin != Origin.UNKNOWN
     bone_measured = measured[_BONES].all(axis=1)
     bone_filled = usable[_BONES].all(axis=1) & ~bone_measured
-    vertices = {
-        "joints": np.flatnonzero(measured),
-        "bones": _BONES[bone_measured].ravel(),
-        "filled_joints": np.flatnonzero(usable & ~measured),
-        "filled_bones": _BONES[bone_filled].ravel(),
-    }
-    markers = [_vertex_list(skeleton, base, layer, joints, types) for layer, joints in vertices.items()]
-    return [*markers, _label(skeleton, usable, base, types)]
+    points = np.array([types.Point(x=x, y=y, z=z) for x, y, z in skeleton.joints_cam_m.tolist()], dtype=object)
+    confidence = confidence_of_sigma(skeleton.sigma_m)
 
+    def vertices(
+        layer: str, joints: np.ndarray, size_m: float, rgb: tuple[float, float, float], strength: float
+    ) -> Any:
+        """Spheres at joints, or lines between each two of them, coloured joint by joint."""
+        if len(joints) == 0:
+            return _delete(base, layer, types)
+        alpha = np.clip(strength * confidence[joints], _MIN_ALPHA, 1.0)
+        fields = {
+            "ns": layer,
+            "type": getattr(types.Marker, LAYERS[layer]),
+            "scale": types.Vector3(x=size_m, y=size_m, z=size_m),
+            "points": points[joints].tolist(),
+            "colors": [palette[rgb, step] for step in np.rint(alpha * _ALPHA_STEPS).astype(int).tolist()],
+        }
+        return types.Marker(**base | fields)
 
-def _vertex_list(
-    skeleton: Skeleton3D, base: dict[str, Any], layer: str, joints: np.ndarray, types: MessageTypes
-) -> Any:
-    """Spheres at joints, or lines between each two of them, coloured joint by joint."""
-    if len(joints) == 0:
-        return _delete(base, layer, types)
-    filled = layer.startswith("filled")
-    rgb, strength = (_FILLED_RGB, _FILLED_ALPHA) if filled else (_MEASURED_RGB, 1.0)
-    alpha = np.clip(strength * confidence_of_sigma(skeleton.sigma_m[joints]), _MIN_ALPHA, 1.0)
-    size = _BONE_WIDTH_M if layer.endswith("bones") else _JOINT_DIAMETER_M
-    fields = {
-        "ns": layer,
-        "type": getattr(types.Marker, LAYERS[layer]),
-        "scale": types.Vector3(x=size, y=size, z=size),
-        "color": _colour(rgb, strength, types),
-        "points": [types.Point(x=x, y=y, z=z) for x, y, z in skeleton.joints_cam_m[joints].tolist()],
-        "colors": [_colour(rgb, a, types) for a in alpha.tolist()],
-    }
-    return types.Marker(**base | fields)
+    return [
+        vertices("joints", np.flatnonzero(measured), _JOINT_DIAMETER_M, _MEASURED_RGB, 1.0),
+        vertices("bones", _BONES[bone_measured].ravel(), _BONE_WIDTH_M, _MEASURED_RGB, 1.0),
+        vertices("filled_joints", np.flatnonzero(usable & ~measured), _JOINT_DIAMETER_M, _FILLED_RGB, _FILLED_ALPHA),
+        vertices("filled_bones", _BONES[bone_filled].ravel(), _BONE_WIDTH_M, _FILLED_RGB, _FILLED_ALPHA),
+        _label(skeleton, usable, base, types),
+    ]
 
 
 def _label(skeleton: Skeleton3D, usable: np.ndarray, base: dict[str, Any], types: MessageTypes) -> Any:

@@ -23,8 +23,9 @@ _SIGNAL_LATENCY_S = 0.2
 def run(make_node: Callable[[], Any], parser: argparse.ArgumentParser, argv: list[str] | None = None) -> int:
     """Spin a node until SIGINT or SIGTERM; returns the exit status, 2 if it could not be made.
 
-    The node has `start()`, called once, and `close()`, called while it can still publish: rclpy's own signal handlers
-    would take the context away first.
+    An exception that escapes a callback is logged and the node goes on: until Jazzy, rclpy's lifecycle services raise
+    one when they are asked for a transition that the state does not allow. The node has `start()`, called once, and
+    `close()`, called while it can still publish: rclpy's own signal handlers would take the context away first.
     """
     argv = sys.argv if argv is None else argv
     stop = threading.Event()
@@ -41,8 +42,11 @@ def run(make_node: Callable[[], Any], parser: argparse.ArgumentParser, argv: lis
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     node.start()
-    while not stop.is_set():
-        executor.spin_once(timeout_sec=_SIGNAL_LATENCY_S)
+    while not stop.is_set() and rclpy.ok():
+        try:
+            executor.spin_once(timeout_sec=_SIGNAL_LATENCY_S)
+        except Exception as error:  # noqa: BLE001  the callback border, of rclpy's own callbacks too
+            node.get_logger().error(f"{type(error).__name__}: {error}")
     node.close()
     executor.shutdown()
     node.destroy_node()

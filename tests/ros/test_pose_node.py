@@ -11,6 +11,8 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source your ROS")
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Log
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -293,6 +295,25 @@ def test_lifecycle(graph):
     assert len(graph.heard["skeletons"]) == 3
     assert node.trigger_shutdown() == SUCCESS
     assert marker_array_faults(graph.heard["markers"]) == []
+
+
+def test_a_lifecycle_manager_can_drive_it(graph):
+    node = make_node(graph, autostart=False)
+    node.start()
+    client = graph.peer.create_client(ChangeState, "pose_node/change_state")
+    graph.wait("the service", client.service_is_ready)
+
+    def change(transition):
+        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        graph.wait("the transition", future.done)
+        return future.result().success
+
+    assert change(Transition.TRANSITION_CONFIGURE) and change(Transition.TRANSITION_ACTIVATE)
+    graph.connect(node)
+    graph.wait("camera", lambda: node.camera or graph.send_camera())
+    assert graph.ask().people
+    assert change(Transition.TRANSITION_DEACTIVATE) and change(Transition.TRANSITION_CLEANUP)
+    graph.diagnosis(lambda values: values["state"] == "unconfigured")
 
 
 def lifting_threads():

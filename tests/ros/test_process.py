@@ -11,7 +11,10 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source your ROS")
 
-from tests.ros.graph import Graph
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+
+from tests.ros.graph import Graph, values
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +39,7 @@ def start(graph):
     yield start
     for process in processes:
         process.kill()
-        process.communicate()
+        print(process.communicate()[0])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -62,6 +65,23 @@ def test_it_ends_cleanly_when_it_could_not_start(graph, start):
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 0, output
+
+
+def test_a_transition_that_is_not_allowed_does_not_end_it(graph, start):
+    process = start("-p", "autostart:=false", "-p", "diagnostics_period_s:=0.1")
+    client = graph.peer.create_client(ChangeState, "pose_node/change_state")
+    legal, illegal = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
+
+    def ask_for(*transitions):  # again and again: what is sent before both sides have discovered each other is lost
+        for transition in transitions:
+            client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        return {values(message)["state"] for message in graph.heard["/diagnostics"]}
+
+    # once configured, the second of these is allowed and the first no more
+    graph.wait("activation", lambda: "active" in ask_for(illegal, legal))
+    ask_for(legal, legal)
+    graph.diagnosis(lambda values: values["state"] == "active")
+    assert process.poll() is None
 
 
 def test_autostart_can_be_turned_off(graph, start):
