@@ -23,8 +23,8 @@ _NEAR_PLANE_M = 0.1
 class Rig:
     """Ranges that cameras are drawn from.
 
-    lenses: (focal length / image width, horizontal distance in m) pairs of ranges; one is chosen. height_m: ranges above
-    the floor; one is chosen. pitch_deg: positive looks down. sizes: (width, height) in pixels. radial: largest |k1|.
+    lenses: (focal length / image width, horizontal distance in m) pairs of ranges; one is chosen. height_m: above
+    the floor, ranges; one is chosen. pitch_deg: positive looks down. sizes: (width, height) px. radial: largest |k1|.
     """
 
     lenses: tuple[tuple[tuple[float, float], tuple[float, float]], ...]

@@ -1,0 +1,134 @@
+"""The training command, for real but short: it trains, resumes, stops politely and writes models that can be used."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from occpose_core.checkpoint import load_checkpoint
+from training.cli import main
+from training.losses import gaussian_nll, masked_distance, mpjpe_loss
+
+CONFIGS = Path(__file__).parents[2] / "training" / "configs"
+
+
+def arguments(recipe: str, data_file: Path, folder: Path, *more: str) -> list[str]:
+    return [
+        "fit",
+        f"--config={CONFIGS / recipe}.yaml",
+        f"--runs={folder}",
+        f"--data.files=['{data_file}']",
+        "--data.batch_size=16",
+        "--data.workers=0",
+        "--data.validation_windows=16",
+        "--trainer.max_epochs=1",
+        "--trainer.limit_train_batches=2",
+        "--trainer.accelerator=cpu",
+        "--trainer.enable_progress_bar=false",
+        *more,
+    ]
+
+
+def run(recipe: str, data_file: Path, folder: Path, *more: str) -> int:
+    return main(arguments(recipe, data_file, folder, *more))
+
+
+@pytest.fixture(scope="module")
+def runs(data_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both networks, trained for two steps."""
+    folder = tmp_path_factory.mktemp("runs")
+    assert run("filling", data_file, folder) == 0
+    assert run("lift", data_file, folder, "--model.init_args.config={channels: 4}") == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "family"), [pytest.param("filling-coarse", "filling"), pytest.param("lcn-empty", "lcn")]
+)
+def test_training_writes_a_model_that_says_what_it_is(runs: Path, name: str, family: str) -> None:
+    _, info = load_checkpoint(runs / name / f"{name}.safetensors")
+    assert (info.name, info.family, info.training["steps"]) == (name, family, 2)
+    assert any(figure.startswith("val") for figure in info.training["figures"])
+
+
+def test_lifter_goes_on_with_the_filling_network(runs: Path, data_file: Path) -> None:
+    code = run(
+        "lift_filled",
+        data_file,
+        runs,
+        "--model.init_args.config={channels: 4}",
+        f"--model.init_args.init={runs / 'lcn-empty' / 'lcn-empty.safetensors'}",
+        f"--model.init_args.filling={runs / 'filling-coarse' / 'filling-coarse.safetensors'}",
+    )
+    assert code == 0
+    lifter, info = load_checkpoint(runs / "lcn" / "lcn.safetensors")
+    assert not any(name.startswith("filling") for name in lifter.state_dict()), "the frozen network is not in the file"
+    assert info.config["channels"] == 4
+
+
+def test_a_second_run_goes_on_where_the_first_stopped(
+    runs: Path, data_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run("lift", data_file, runs, "--model.init_args.config={channels: 4}", "--trainer.max_epochs=2")
+    assert code == 0
+    assert "resuming from" in capsys.readouterr().err
+    _, info = load_checkpoint(runs / "lcn-empty" / "lcn-empty.safetensors")
+    assert info.training["steps"] == 4
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step(
+    data_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run(
+        "lift",
+        data_file,
+        tmp_path,
+        "--model.init_args.config={channels: 4}",
+        "--model.init_args.learning_rate=1e30",
+        "--trainer.limit_train_batches=20",
+        "--trainer.gradient_clip_val=null",
+        "--trainer.num_sanity_val_steps=0",
+    )
+    assert code == 2
+    message = capsys.readouterr().err
+    assert "loss is" in message
+    assert "step" in message
+
+
+def test_wrong_data_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "motion.npz"
+    path.write_text("no data")
+    result = subprocess.run(
+        [sys.executable, "-m", "training", *arguments("lift", path, tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=tmp_path,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert str(path) in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_losses_are_what_their_names_say() -> None:
+    joints = torch.zeros(2, 3, 3)
+    target = torch.tensor([3.0, 0.0, 4.0]).expand(2, 3, 3)
+    assert mpjpe_loss(joints, target) == 5
+    mask = torch.tensor([[1, 0, 0], [0, 0, 0]])
+    assert masked_distance(joints, target, mask) == 5
+    assert masked_distance(joints, target, torch.zeros(2, 3)) == 0
+
+
+def test_the_likelihood_is_best_for_the_true_spread_and_moves_no_joint() -> None:
+    torch.manual_seed(0)
+    target = 0.2 * torch.randn(20_000, 1, 3)
+    joints = torch.zeros(20_000, 1, 3, requires_grad=True)
+    losses = {sigma: gaussian_nll(joints, target, torch.full((20_000, 1), sigma)) for sigma in (0.1, 0.2, 0.4)}
+    assert min(losses, key=lambda sigma: losses[sigma].item()) == 0.2
+    assert not losses[0.2].requires_grad

@@ -1,0 +1,111 @@
+"""Training windows: real geometry, other ones in every worker and epoch, the same again from the same seed."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from occpose_core.skeleton import H36M17
+from training.data.augment import mirror, tilt, vary_bones
+from training.data.mocap import read_clips
+from training.data.windows import MocapWindows, WindowConfig, Windows
+
+SIZE = 64
+
+
+def windows(data_file: Path, config: WindowConfig | None = None, seed: int = 0, first_epoch: int = 0) -> Windows:
+    return Windows(read_clips([data_file], "train"), {}, config or WindowConfig(), SIZE, seed, first_epoch)
+
+
+def first(dataset: Windows) -> dict[str, torch.Tensor]:
+    return next(iter(dataset))
+
+
+@pytest.mark.parametrize("frames", [1, 9])
+def test_batches_have_the_shapes_of_the_lifter_interface(data_file: Path, frames: int) -> None:
+    batch = first(windows(data_file, WindowConfig(frames=frames)))
+    people = len(batch["kpts"])
+    assert SIZE // 2 < people <= SIZE
+    assert batch["kpts"].shape == batch["true_kpts"].shape == (people, frames, 17, 2)
+    assert batch["visible"].shape == (people, frames, 17)
+    assert batch["joints_root_m"].shape == (people, 17, 3)
+    assert set(batch["visible"].unique().tolist()) == {0.0, 1.0}
+    assert all(torch.isfinite(each).all() and each.dtype == torch.float32 for each in batch.values())
+    assert torch.equal(batch["joints_root_m"][:, 0], torch.zeros(people, 3))
+
+
+def test_2d_and_3d_of_a_window_fit_together(data_file: Path) -> None:
+    config = WindowConfig(detectors={"gt": 1.0}, patterns={"clean": 1.0}, tilted=0.0)
+    batch = first(windows(data_file, config))
+    seen = batch["visible"] > 0
+    torch.testing.assert_close(batch["kpts"][seen], batch["true_kpts"][seen])
+    # the person view looks at the person: lateral 3D and 2D are nearly proportional, whatever the camera
+    for person in range(8):
+        lateral = batch["joints_root_m"][person, :, :2].flatten()
+        kpts = (batch["true_kpts"][person, 0] - batch["true_kpts"][person, 0, :1]).flatten()
+        assert np.corrcoef(lateral, kpts)[0, 1] > 0.9
+
+
+def test_the_same_seed_gives_the_same_windows_and_another_epoch_others(data_file: Path) -> None:
+    one, again = first(windows(data_file)), first(windows(data_file))
+    assert torch.equal(one["kpts"], again["kpts"])
+    dataset = windows(data_file)
+    epochs = [next(iter(dataset))["kpts"][0, 0] for _ in range(2)]
+    assert not torch.equal(*epochs)
+    later = first(windows(data_file, first_epoch=1))["kpts"]
+    assert not torch.equal(one["kpts"][0], later[0])
+
+
+def test_workers_draw_different_windows_and_masks(data_file: Path) -> None:
+    data = MocapWindows([data_file], batch_size=16, workers=2, seed=3)
+    batches = list(itertools.islice(iter(data.train_dataloader()), 6))
+    firsts = {tuple(batch["kpts"][0, 0, 0].tolist()) for batch in batches}
+    assert len(firsts) == 6
+
+
+def test_validation_is_fixed(data_file: Path) -> None:
+    data = MocapWindows([data_file], batch_size=16, validation_windows=32, workers=0)
+    one, again = (next(iter(data.val_dataloader())) for _ in range(2))
+    assert torch.equal(one["kpts"], again["kpts"])
+
+
+def bone_lengths(joints_m: np.ndarray) -> np.ndarray:
+    parents, children = zip(*H36M17.bones, strict=True)
+    return np.linalg.norm(joints_m[:, :, list(children)] - joints_m[:, :, list(parents)], axis=-1)
+
+
+@pytest.fixture
+def people(data_file: Path) -> np.ndarray:
+    return np.stack([clip.joints_world_m[:5] for clip in read_clips([data_file], "train")] * 4).astype(np.float64)
+
+
+def test_mirroring_twice_changes_nothing(people: np.ndarray) -> None:
+    chosen = np.array([True, False, True, False])
+    once = mirror(people, chosen)
+    np.testing.assert_array_equal(mirror(once, chosen), people)
+    np.testing.assert_array_equal(once[1], people[1])
+    left, right = H36M17.index("left_wrist"), H36M17.index("right_wrist")
+    np.testing.assert_array_equal(once[0, :, left], people[0, :, right] * [-1, 1, 1])
+
+
+def test_varied_bones_keep_their_directions_and_sides_alike(people: np.ndarray) -> None:
+    varied = vary_bones(people, np.random.default_rng(0), size_sd=0.1, bone_sd=0.1)
+    factor = bone_lengths(varied) / bone_lengths(people)
+    assert factor.std() > 0.02
+    for parent, child in H36M17.bones:
+        before, after = (each[:, :, child] - each[:, :, parent] for each in (people, varied))
+        cosine = (before * after).sum(-1) / np.linalg.norm(before, axis=-1) / np.linalg.norm(after, axis=-1)
+        np.testing.assert_allclose(cosine, 1.0, atol=1e-9)
+
+
+def test_tilting_keeps_bones_and_the_others(people: np.ndarray) -> None:
+    chosen = np.array([True, True, False, False])
+    tilted = tilt(people, chosen, np.random.default_rng(0))
+    np.testing.assert_allclose(bone_lengths(tilted), bone_lengths(people), atol=1e-9)
+    np.testing.assert_array_equal(tilted[2:], people[2:])
+    np.testing.assert_allclose(tilted[:, :, 0], people[:, :, 0])
+    assert np.abs(tilted[:2] - people[:2]).max() > 0.1
