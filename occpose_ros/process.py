@@ -35,8 +35,9 @@ def run(make_node: Callable[[], Any], parser: argparse.ArgumentParser, argv: lis
         parser.parse_args(remove_ros_args(argv)[1:])
         rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
         node = make_node()
-    except (OccposeError, RuntimeError) as error:  # RCLError, of bad --ros-args, is a RuntimeError
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+    except (OccposeError, RuntimeError, ImportError) as error:  # RCLError, of bad --ros-args, is a RuntimeError
+        remedy = ": build the ROS package and source its setup file" if isinstance(error, ImportError) else ""
+        print(f"{parser.prog}: {error}{remedy}", file=sys.stderr)
         rclpy.try_shutdown()
         return 2
     executor = SingleThreadedExecutor()
