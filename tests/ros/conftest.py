@@ -6,6 +6,7 @@ import os
 import random
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -45,3 +46,23 @@ def ros_domain_id() -> Iterator[int]:
             yield domain_id
             return
     pytest.fail("all 100 DDS domains are in use")
+
+
+@pytest.fixture
+def graph(ros_domain_id: int) -> Iterator[Any]:
+    """A ROS graph of its own, with a peer that talks and listens; see graph.py."""
+    from tests.ros.graph import Graph
+
+    graph = Graph(ros_domain_id)
+    yield graph
+    graph.close()
+
+
+@pytest.fixture
+def node(graph: Any) -> Any:
+    """An active pose_node on that graph that knows its camera."""
+    node = graph.make_node()
+    node.start()
+    graph.connect(node)
+    graph.wait("camera", lambda: node.camera or graph.send_camera())
+    return node

@@ -10,10 +10,12 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo
 
 from occpose_ros.message_types import MessageTypes
+from occpose_ros.pose_node import PoseNode
 from tests.ros.people import camera_info_msg, keypoints, keypoints_msg, person_msg
 
 LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
@@ -44,6 +46,12 @@ class Graph:
         """Spin a node with the others."""
         self.executor.add_node(node)
         return node
+
+    def make_node(self, **parameters: Any) -> PoseNode:
+        """A pose_node on this graph, not yet started."""
+        values = {"diagnostics_period_s": 0.1, **parameters}
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        return self.add(PoseNode(context=self.context, parameter_overrides=overrides, use_global_arguments=False))
 
     def listen(self, kind: Any, topic: str, qos: Any = 50) -> Any:
         """Subscribe the peer to a topic."""

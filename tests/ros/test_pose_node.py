@@ -11,50 +11,20 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source your ROS")
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Log
-from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 
-from occpose_core.runtime import DEFAULT_MODEL
 from occpose_core.runtime.onnxruntime_engine import OnnxRuntimeEngine
 from occpose_core.skeleton import H36M17, SKELETONS
 from occpose_core.types import State
 from occpose_ros.message_types import stamp_to_msg
-from occpose_ros.pose_node import PoseNode
 from tests.ros.graph import FRAME_NS, LATCHED, Graph
 from tests.ros.people import FRAME_ID, HEIGHT, WIDTH, keypoints, person_msg, standing_cam_m
 from tests.ros.rviz_rules import marker_array_faults, shown_after
 
-SUCCESS, FAILURE, ERROR = (TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE,
-                           TransitionCallbackReturn.ERROR)  # fmt: skip
 COCO17 = SKELETONS["coco17"]
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def graph(ros_domain_id):
-    graph = Graph(ros_domain_id)
-    yield graph
-    graph.close()
-
-
-def make_node(graph, **parameters):
-    overrides = [Parameter(name, value=value) for name, value in {"diagnostics_period_s": 0.1, **parameters}.items()]
-    return graph.add(PoseNode(context=graph.context, parameter_overrides=overrides, use_global_arguments=False))
-
-
-@pytest.fixture
-def node(graph):
-    """An active node that knows its camera."""
-    node = make_node(graph)
-    node.start()
-    graph.connect(node)
-    graph.send_camera()
-    graph.wait("camera", lambda: node.camera)
-    return node
 
 
 def test_keypoints_become_skeletons_markers_and_completed_keypoints(graph, node):
@@ -159,7 +129,7 @@ def test_empty_images_are_answered(graph, node):
 
 
 def test_without_camera_info_it_waits(graph):
-    node = make_node(graph)
+    node = graph.make_node()
     node.start()
     graph.connect(node)
     graph.send()
@@ -191,7 +161,7 @@ def test_stamps_going_back_forget_everybody_and_clear_rviz(graph, node):
 
 
 def test_the_clock_jumping_back_clears_rviz(graph):
-    node = make_node(graph, use_sim_time=True)
+    node = graph.make_node(use_sim_time=True)
     clock = graph.peer.create_publisher(Clock, "/clock", 10)
     node.start()
     graph.connect(node)
@@ -273,118 +243,6 @@ def test_markers_are_not_built_for_nobody(graph, node, monkeypatch):
     graph.wait("goodbye", lambda: node.count_subscribers("markers") == 0)
     assert graph.ask().people
     assert graph.diagnosis(lambda values: values["answered"] == "1" and values["callback_errors"] == "0")
-
-
-def test_lifecycle(graph):
-    node = make_node(graph)
-    for _ in range(3):
-        assert node.trigger_configure() == SUCCESS
-        graph.connect(node)
-        graph.send()
-        graph.diagnosis(lambda values: values["state"] == "inactive")
-        assert node.trigger_activate() == SUCCESS
-        graph.send_camera()
-        graph.wait("camera", lambda: node.camera)
-        answer = graph.ask(ahead_ns=10**9)
-        assert answer.people
-        graph.wait("markers", lambda: shown_after(graph.heard["markers"]))
-        assert node.trigger_deactivate() == SUCCESS
-        graph.wait("cleared markers", lambda: not shown_after(graph.heard["markers"]))
-        assert node.trigger_cleanup() == SUCCESS
-        graph.wait("goodbye", lambda: graph.peer.count_publishers("skeletons") == 0)
-    assert len(graph.heard["skeletons"]) == 3
-    assert node.trigger_shutdown() == SUCCESS
-    assert marker_array_faults(graph.heard["markers"]) == []
-
-
-def test_a_lifecycle_manager_can_drive_it(graph):
-    node = make_node(graph, autostart=False)
-    node.start()
-    client = graph.peer.create_client(ChangeState, "pose_node/change_state")
-    graph.wait("the service", client.service_is_ready)
-
-    def change(transition):
-        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
-        graph.wait("the transition", future.done)
-        return future.result().success
-
-    assert change(Transition.TRANSITION_CONFIGURE) and change(Transition.TRANSITION_ACTIVATE)
-    graph.connect(node)
-    graph.wait("camera", lambda: node.camera or graph.send_camera())
-    assert graph.ask().people
-    assert change(Transition.TRANSITION_DEACTIVATE) and change(Transition.TRANSITION_CLEANUP)
-    graph.diagnosis(lambda values: values["state"] == "unconfigured")
-
-
-def lifting_threads():
-    return [thread for thread in threading.enumerate() if thread.name == "lifting"]
-
-
-def test_transitions_under_load_leave_nothing_behind(graph):
-    node = make_node(graph)
-    steps = [node.trigger_configure, node.trigger_activate, node.trigger_deactivate, node.trigger_cleanup]
-    for number in range(40):
-        graph.send_camera()
-        graph.send()
-        assert steps[number % 4]() == SUCCESS
-        graph.executor.spin_once(timeout_sec=0.01)
-    assert not lifting_threads()
-    own = [topic for topic, _ in node.get_publisher_names_and_types_by_node("pose_node", "/")]
-    assert "/skeletons" not in own
-
-
-@pytest.mark.parametrize(
-    ("model", "words"),
-    [
-        pytest.param("no-such-model", "unknown model 'no-such-model'", id="unknown name"),
-        pytest.param("missing.onnx", "no model file", id="missing file"),
-        pytest.param("corrupt.onnx", "cannot load", id="corrupt file"),
-        pytest.param("empty.onnx", "cannot load", id="empty file"),
-    ],
-)
-def test_a_bad_model_fails_to_configure_and_can_be_mended(graph, tmp_path, model, words):
-    (tmp_path / "corrupt.onnx").write_bytes(b"no model at all" * 100)
-    (tmp_path / "empty.onnx").write_bytes(b"")
-    node = make_node(graph, model=str(tmp_path / model) if model.endswith(".onnx") else model)
-    assert node.trigger_configure() == FAILURE
-    status = graph.diagnosis(lambda values: values["state"] == "unconfigured")
-    assert status.level == DiagnosticStatus.ERROR and words in status.message
-    assert node.set_parameters([Parameter("model", value=DEFAULT_MODEL)])[0].successful
-    node.start()
-    graph.diagnosis(lambda values: values["state"] == "active")
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "words"),
-    [
-        pytest.param("min_score", 1.5, "min_score", id="out of range"),
-        pytest.param("hold_s", NAN, "hold_s", id="NaN"),
-        pytest.param("max_persons", 0, "max_persons", id="nobody"),
-        pytest.param("person_height_m", 2, "DOUBLE", id="integer for a double"),
-        pytest.param("person_height_m", 0.1, "person_height_m must be 0.0 (unknown) or lie in", id="a doll"),
-        pytest.param("model", "other", "model cannot change while the node is configured", id="structural"),
-    ],
-)
-def test_parameters_are_refused_with_a_reason(graph, node, name, value, words):
-    before = node.parameters
-    (result,) = node.set_parameters([Parameter(name, value=value)])
-    assert not result.successful and words in result.reason
-    assert node.parameters == before
-
-
-def test_structural_parameters_may_change_before_configuration(graph):
-    node = make_node(graph)
-    refused, taken = node.set_parameters([Parameter("input", value="fax"), Parameter("rectified", value=True)])
-    assert not refused.successful and "input must be one of occpose, got 'fax'" in refused.reason
-    assert taken.successful and node.parameters.rectified
-
-
-def test_parameters_are_set_together_or_not_at_all(graph, node):
-    before = node.parameters
-    result = node.set_parameters_atomically([Parameter("hold_s", value=2.0), Parameter("input", value="fax")])
-    assert not result.successful and node.parameters == before
-    assert node.set_parameters_atomically([Parameter("hold_s", value=2.0)]).successful
-    assert node.parameters.hold_s == 2.0
 
 
 def test_a_subscriber_with_other_qos_is_told(graph, node):

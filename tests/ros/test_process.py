@@ -14,16 +14,9 @@ pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source yo
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
-from tests.ros.graph import Graph, values
+from tests.ros.graph import values
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def graph(ros_domain_id):
-    graph = Graph(ros_domain_id)
-    yield graph
-    graph.close()
 
 
 @pytest.fixture
