@@ -10,6 +10,7 @@ from occpose_core.skeleton import H36M17
 from occpose_core.smoothing import OneEuro, filtered
 
 _J = len(H36M17.joints)
+_FRAME_S = 1 / 30
 
 
 class People:
@@ -107,7 +108,7 @@ class People:
         """Take a lifted frame into R rows: (R, J, 3), (R, 3), (R, J), (R,) and (R, J).
 
         The root is smoothed as a ray and a distance: the ray is measured far better, and so stays free of the noise of
-        the distance.
+        the distance. An arm says little about distance: there the old one counts more.
         """
         euro = OneEuro(min_cutoff_hz=config.min_cutoff_hz, beta=config.beta)
         rows, dt_s, depth = self.rows[which], self.since_s(stamp_ns)[which], root_cam_m[:, 2]
@@ -116,6 +117,8 @@ class People:
         held_sigma_m = np.where(rows["bone_seen"], moved_m, np.inf)
         joints_root_m, sigma_m = fuse(joints_root_m, sigma_m, visible, rows["bone"], held_sigma_m)
         ray, log_depth = root_cam_m[:, :2] / depth[:, None], np.log(depth)[:, None]
+        known = rows["log_depth"]["answer"]
+        log_depth = known + _depth_gain(joints_root_m, visible, dt_s)[:, None] * (log_depth - known)
         rows["joints"] = euro.step(joints_root_m, rows["joints"], dt_s[:, None], trust)
         rows["ray"] = euro.step(ray, rows["ray"], dt_s, unit_m=depth)
         rows["log_depth"] = euro.step(log_depth, rows["log_depth"], dt_s, config.depth_trust, unit_m=depth)
@@ -126,3 +129,18 @@ class People:
         rows["measured_ns"], rows["started"] = stamp_ns, True
         rows["lifted"] += 1
         self.rows[which] = rows
+
+
+def _depth_gain(joints_root_m: np.ndarray, visible: np.ndarray, dt_s: np.ndarray) -> np.ndarray:
+    """(R,) in [0, 1], how far to follow a new distance that comes from the visible joints of (R, J, 3).
+
+    The variance of a distance is inverse to the squares by which the visible joints spread across the view. From half
+    of the whole body's on it is followed at once; below, the less the smaller, and the more the longer ago the last.
+    """
+    spread = [
+        np.where(mask[..., None], xy - xy.mean(axis=1, where=mask[..., None], keepdims=True), 0.0)
+        for xy, mask in ((joints_root_m[..., :2], visible), (joints_root_m[..., :2], np.ones_like(visible)))
+    ]
+    seen, whole = ((each**2).sum(axis=(1, 2)) for each in spread)
+    trust = np.minimum(2.0 * seen / np.maximum(whole, np.finfo(float).tiny), 1.0) ** 2
+    return np.asarray(1.0 - (1.0 - trust) ** (dt_s / _FRAME_S))

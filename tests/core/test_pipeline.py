@@ -14,6 +14,7 @@ from occpose_core.camera import px_from_cam
 from occpose_core.geometry import stature_m
 from occpose_core.pipeline import PipelineError, PosePipeline
 from occpose_core.pipeline_config import ConfigError, PipelineConfig
+from occpose_core.runtime import load
 from occpose_core.runtime.engine import Lifted
 from occpose_core.skeleton import H36M17
 from occpose_core.types import Camera, Keypoints2D, Origin, State
@@ -608,6 +609,22 @@ def test_less_trust_calms_what_it_is_about_and_nothing_else(setting, calmed):
             assert low == pytest.approx(high, rel=1e-3)
 
 
+def test_an_arm_alone_does_not_move_a_person_far():
+    rng, pipe = np.random.default_rng(0), metric()
+    walk(pipe, 5)
+    depths = []
+    arm = (*ARM, "pelvis")
+    for frame in range(5, 35):
+        person = standing(0, 0, 5, id="a", hidden=[joint for joint in H36M17.joints if joint not in arm])
+        person = dataclasses.replace(person, xy_px=person.xy_px + rng.normal(0, 8.0, (JOINTS, 2)))
+        depths.append(pipe.step([person], frame * FRAME, CAMERA).skeletons[0].joints_cam_m[PELVIS, 2])
+    assert np.abs(np.array(depths) - 5).max() < 0.5
+    first = metric().step([person], 0, CAMERA).skeletons[0].joints_cam_m[PELVIS, 2]
+    assert np.isfinite(first), "with nothing known, an arm is all there is"
+    back = walk(pipe, 1, root=(0, 0, 6), start=35).skeletons[0].joints_cam_m[PELVIS, 2]
+    assert back == pytest.approx(6, abs=0.1), "a whole person is followed at once"
+
+
 class Unsteady(CardboardEngine):
     """Takes everybody for 10 % larger or smaller than they are, by turns."""
 
@@ -736,3 +753,19 @@ def test_settings_can_change_between_steps():
     assert not walk(pipe, 1).skeletons[0].metric
     pipe.config = dataclasses.replace(pipe.config, target_height_m=1.8)
     assert walk(pipe, 1, start=1).skeletons[0].height_m == 1.8
+
+
+# --- the shipped model
+
+
+def test_the_shipped_model_lifts_a_standing_person():
+    pipe = pipeline(load(), target_height_m=STATURE_M)
+    hidden = ("right_elbow", "right_wrist", "spine", "head_top")
+    for frame in range(5):
+        output = pipe.step([standing(0.2, 0, 5, id="a", hidden=hidden), standing(-1, 0, 6)], frame * FRAME, CAMERA)
+    assert output.dropped == {}
+    for skeleton, root in zip(output.skeletons, ([0.2, 0, 5], [-1, 0, 6]), strict=True):
+        assert skeleton.joints_cam_m[PELVIS] == pytest.approx(root, abs=0.6)
+        assert np.linalg.norm(skeleton.joints_cam_m - skeleton.joints_cam_m[0] - FIGURE, axis=-1).mean() < 0.15
+        assert stature_m(skeleton.joints_cam_m) == pytest.approx(STATURE_M, rel=0.05)
+    assert output.skeletons[0].origin[H36M17.indices(*hidden)].min() >= Origin.FILLED
