@@ -6,13 +6,14 @@ import sys
 from collections.abc import Sequence
 
 from occpose_core import cli
-from occpose_ros import keypoints_file, replay_command
+from occpose_ros import bench_command, keypoints_file, replay_command
 
 # occpose_core may not import occpose_ros, so the commands that read bags are added here.
 COMMANDS: dict[str, cli.Command] = {
     **cli.COMMANDS,
     "replay": replay_command,
     "import-keypoints": keypoints_file,
+    "bench": bench_command,
 }
 
 

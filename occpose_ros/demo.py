@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +24,8 @@ from occpose_core.report import text_table, write_html, write_json
 from occpose_core.runtime import DEFAULT_MODEL, load
 from occpose_ros.bag import BagReader, BagWriter, Record, typestore
 from occpose_ros.bag_report import latency_figures, make_report, tables
-from occpose_ros.live import RECORDED, LiveError, NodeProcess, Player, Recording, own_domain
+from occpose_ros.interrupts import stopping_in_order
+from occpose_ros.live import RECORDED, LiveError, NodeProcess, Player, Recording, own_domain, ros_missing
 from occpose_ros.replay import Topics, find_topics
 from occpose_ros.score import Score, score
 
@@ -87,7 +87,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     """Play, record, score, write. Raises OccposeError for anything that the user can mend."""
-    _check_ros()
+    if reason := ros_missing():
+        raise LiveError(
+            f"the demo needs ROS 2 and occpose's messages ({reason}); run `make demo`, or `. scripts/env.sh` first,"
+            " or look at `occpose replay`, which needs no ROS"
+        )
     outputs = Outputs(folder=args.out)
     outputs.refuse(args.force)
     load(args.model)  # a bad model gets its sentence here, before a process is started
@@ -105,18 +109,6 @@ def run(args: argparse.Namespace) -> int:
     print("\n" + "\n\n".join(text_table(table) for table in tables(figures)))
     print(_farewell(args, outputs))
     return 0
-
-
-def _check_ros() -> None:
-    try:
-        import rclpy  # noqa: F401
-
-        import occpose_ros.msg  # noqa: F401
-    except ImportError as error:
-        raise LiveError(
-            f"the demo needs ROS 2 and occpose's messages ({error}); run `make demo`, or `. scripts/env.sh` first,"
-            " or look at `occpose replay`, which needs no ROS"
-        ) from error
 
 
 def _play(records: Sequence[Record], model: str) -> Recording:
@@ -205,14 +197,11 @@ On a machine with ROS 2, beside your own detector:
   ros2 launch occpose_ros pose.launch.py rviz:=true"""
 
 
-def _stop(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; 0 if it worked, 2 with one sentence if it could not, 130 if it was interrupted."""
     try:
-        return run(_arguments(argv))
+        with stopping_in_order():
+            return run(_arguments(argv))
     except OccposeError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
@@ -222,6 +211,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: the node is stopped in order
-        signal.signal(number, _stop)
     sys.exit(main())

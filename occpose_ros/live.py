@@ -1,4 +1,4 @@
-"""Play a bag to a real pose_node over DDS and record what it says. Used by the demo.
+"""Play messages to a real node over DDS and record what it says. Used by the demo and the benchmark.
 
 The node is another process, as in a robot; this one has a player and a recorder in a single thread. Nothing waits for
 a fixed time: the node is ready when it has said on `skeleton_info` that it is active and in its diagnostics that it
@@ -23,18 +23,30 @@ from typing import Any
 
 from occpose_core.errors import OccposeError
 from occpose_ros.bag import CAMERA_INFO_TYPE, KEYPOINTS_TYPE, MARKERS_TYPE, SKELETON_INFO_TYPE, SKELETONS_TYPE, Record
+from occpose_ros.interrupts import held_back
 from occpose_ros.message_types import message_class
 
 _READY_S = 60.0  # a cold start on a loaded machine: imports, model, discovery
 _SILENCE_S = 2.0  # after which the node has no more answers: it dropped some messages
 _STOP_S = 10.0
-_RUN_NODE = "from occpose_ros.pose_node import main; raise SystemExit(main())"  # what ROS's executable does
+_RUN_NODE = "from {module} import main; raise SystemExit(main())"  # what ROS's executable does
 _DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"
 RECORDED = {"skeletons": SKELETONS_TYPE, "markers": MARKERS_TYPE, "skeleton_info": SKELETON_INFO_TYPE}
 
 
 class LiveError(OccposeError):
     """The node did not start, did not answer, or ended before its time."""
+
+
+def ros_missing() -> str:
+    """Why no node can be started here, "" if one can."""
+    try:
+        import rclpy  # noqa: F401
+
+        import occpose_ros.msg  # noqa: F401
+    except ImportError as error:
+        return str(error)
+    return ""
 
 
 @contextlib.contextmanager
@@ -66,22 +78,29 @@ def own_domain() -> Iterator[int]:
 
 
 class NodeProcess:
-    """A pose_node in a process group of its own; a context manager that leaves no process behind, whatever happens.
+    """A node in a process group of its own; a context manager that leaves no process behind, whatever happens.
 
-    parameters: ROS parameters by name, as they stand in YAML.
+    parameters: ROS parameters by name, as they stand in YAML. module: of occpose_ros, its main() runs the node.
     """
 
-    def __init__(self, parameters: Mapping[str, str]) -> None:
+    def __init__(self, parameters: Mapping[str, str], module: str = "pose_node") -> None:
         settings = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
-        self._command = [sys.executable, "-c", _RUN_NODE, "--ros-args", *settings]
+        run = _RUN_NODE.format(module=f"occpose_ros.{module}")
+        self._name = module
+        self._command = [sys.executable, "-c", run, "--ros-args", *settings]
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> NodeProcess:
-        self._log = self._stack.enter_context(tempfile.NamedTemporaryFile(prefix="pose_node-", suffix=".log"))
-        # A session of its own: Ctrl-C in the terminal reaches only us, and we stop the node in order.
-        self._process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True
-        )
+        self._log = self._stack.enter_context(tempfile.NamedTemporaryFile(prefix=f"{self._name}-", suffix=".log"))
+        try:
+            with held_back():  # interrupted halfway, Popen would not tell us whom to stop
+                # A session of its own: Ctrl-C in the terminal reaches only us, and we stop the node in order.
+                self._process = subprocess.Popen(
+                    self._command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True
+                )
+        except KeyboardInterrupt:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -96,7 +115,7 @@ class NodeProcess:
         """Raise LiveError with the node's last words if it has ended."""
         code = self._process.poll()
         if code is not None:
-            raise LiveError(f"pose_node ended with exit code {code}: {self.last_words()}")
+            raise LiveError(f"{self._name} ended with exit code {code}: {self.last_words()}")
 
     def last_words(self) -> str:
         """The last line that the node logged."""
@@ -123,12 +142,13 @@ class NodeProcess:
 class Recording:
     """What the node said: (topic, serialised message, nanoseconds since the first played message), in order of receipt.
 
-    diagnostics: the last values of the node's own status. played: keypoint messages sent. wall_s: how long it took.
+    diagnostics: the last values of the node's own status. sent_ns: when each keypoints message went out, on the same
+    clock. wall_s: how long it took.
     """
 
     messages: list[tuple[str, bytes, int]] = field(default_factory=list)
     diagnostics: dict[str, str] = field(default_factory=dict)
-    played: int = 0
+    sent_ns: list[int] = field(default_factory=list)
     wall_s: float = 0.0
 
     def dropped(self) -> dict[str, int]:
@@ -139,10 +159,18 @@ class Recording:
 
 
 class Player:
-    """A ROS node that publishes keypoints and CameraInfo and records the answers; a context manager."""
+    """A ROS node that publishes keypoints and CameraInfo and records the answers; a context manager.
 
-    def __init__(self, alive: Callable[[], None]) -> None:
+    alive: called often, raises if the other end is gone. recorded: topic -> message type. bare: the other end is no
+    pose_node but only answers keypoints; it takes no CameraInfo and says nothing about itself.
+    """
+
+    def __init__(
+        self, alive: Callable[[], None], recorded: Mapping[str, str] = RECORDED, *, bare: bool = False
+    ) -> None:
         self._alive = alive
+        self._recorded = recorded
+        self._bare = bare
         self._recording = Recording()
         self._hardware_id = ""
         self._reports = 0
@@ -160,9 +188,10 @@ class Player:
         self._publishers = {
             kind: self._node.create_publisher(message_class(kind), topic, 10)
             for kind, topic in ((KEYPOINTS_TYPE, "keypoints"), (CAMERA_INFO_TYPE, "camera_info"))
+            if not (self._bare and kind == CAMERA_INFO_TYPE)
         }
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        for topic, kind in RECORDED.items():
+        for topic, kind in self._recorded.items():
             qos = latched if topic == "skeleton_info" else QoSProfile(depth=100)
             # raw: the bytes go into the bag as they are, and unpacking them would take time from the player
             self._node.create_subscription(message_class(kind), topic, self._recorder(topic), qos, raw=True)
@@ -194,23 +223,27 @@ class Player:
     def _heard(self, topic: str) -> int:
         return sum(1 for name, _, _ in self._recording.messages if name == topic)
 
-    def wait_until_ready(self, camera_info: Any) -> None:
+    def _ready(self) -> bool:
+        acquainted = self._bare or (self._heard("skeleton_info") and self._hardware_id)
+        return bool(
+            acquainted
+            and all(publisher.get_subscription_count() for publisher in self._publishers.values())
+            and all(self._node.count_publishers(topic) for topic in self._recorded)
+        )
+
+    def wait_until_ready(self, camera_info: bytes) -> None:
         """Return when the node is active, knows the camera, and hears and is heard. Raises LiveError.
 
-        camera_info: the serialised first CameraInfo, with which the node is made acquainted.
+        camera_info: the serialised first CameraInfo, with which the node is made acquainted; not sent to a bare one.
         """
         deadline_s = time.monotonic() + _READY_S
-        listeners = self._publishers.values()
-        while not (
-            self._heard("skeleton_info")
-            and self._hardware_id
-            and all(publisher.get_subscription_count() for publisher in listeners)
-            and all(self._node.count_publishers(topic) for topic in RECORDED)
-        ):
+        camera = self._publishers.get(CAMERA_INFO_TYPE)
+        while not self._ready():
             self._alive()
             if time.monotonic() > deadline_s:
-                raise LiveError(f"pose_node was not ready after {_READY_S:.0f} s: {self._recording.diagnostics}")
-            self._publishers[CAMERA_INFO_TYPE].publish(camera_info)
+                raise LiveError(f"the node was not ready after {_READY_S:.0f} s: {self._recording.diagnostics}")
+            if camera is not None:
+                camera.publish(camera_info)
             self._executor.spin_once(timeout_sec=0.1)
 
     def play(self, records: Sequence[Record], progress: Callable[[float], None] = lambda seconds: None) -> Recording:
@@ -226,8 +259,9 @@ class Player:
                 continue
             while (left_s := (record.stamp_ns - first_ns + self._begin_ns - time.monotonic_ns()) * 1e-9) > 0:
                 self._executor.spin_once(timeout_sec=left_s)
+            if record.msgtype == KEYPOINTS_TYPE:
+                recording.sent_ns.append(time.monotonic_ns() - self._begin_ns)
             publisher.publish(bytes(record.raw))
-            recording.played += record.msgtype == KEYPOINTS_TYPE
             self._alive()
             progress((record.stamp_ns - first_ns) * 1e-9)
         recording.wall_s = (time.monotonic_ns() - self._begin_ns) * 1e-9
@@ -236,14 +270,13 @@ class Player:
 
     def _finish(self) -> None:
         """Spin until as many answers have come as messages went out, or none come any more; then for a last word."""
-        recording = self._recording
-        last_s, heard = time.monotonic(), 0
-        while heard < recording.played and time.monotonic() - last_s < _SILENCE_S:
+        sent, last_s, heard = len(self._recording.sent_ns), time.monotonic(), 0
+        while heard < sent and time.monotonic() - last_s < _SILENCE_S:
             self._alive()
             self._executor.spin_once(timeout_sec=0.1)
             if self._heard("skeletons") > heard:
                 last_s, heard = time.monotonic(), self._heard("skeletons")
         self._reports = 0
-        while not self._reports and time.monotonic() - last_s < _READY_S:
+        while not (self._bare or self._reports) and time.monotonic() - last_s < _READY_S:
             self._alive()
             self._executor.spin_once(timeout_sec=0.1)

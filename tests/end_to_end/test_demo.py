@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,48 +17,12 @@ from mcap.reader import make_reader
 from occpose_ros.bag import CAMERA_INFO_TYPE, SKELETONS_TYPE, BagReader
 from occpose_ros.demo import SAMPLE, main
 from occpose_ros.live import LiveError, NodeProcess, Player, own_domain
+from tests.end_to_end.marked_process import MarkedProcess
 
 pytest.importorskip("rclpy", reason="the demo needs ROS 2")
 pytest.importorskip("occpose_ros.msg", reason="the demo needs occpose's messages, built by make setup")
 
 COMMAND = [sys.executable, "-m", "occpose_ros.demo"]
-
-
-class Demo:
-    """A running demo, whose processes can be found by a mark in their environment."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.mark = f"OCCPOSE_TEST_MARK={uuid.uuid4()}"
-        name, value = self.mark.split("=")
-        self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            env={**os.environ, name: value},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-    def processes(self) -> list[int]:
-        """Process ids of the demo and everything that it started."""
-        found = []
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit():
-                try:
-                    environment = (folder / "environ").read_bytes()
-                except OSError:  # it has just ended, or is not ours
-                    continue
-                if self.mark.encode() in environment.split(b"\0"):
-                    found.append(int(folder.name))
-        return found
-
-    def wait_for(self, word: str) -> None:
-        """Read the output until a line has the word."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if word in line:
-                return
-        pytest.fail(f"the demo ended with {self.process.wait()} before it said {word!r}")
 
 
 @pytest.fixture(scope="module")
@@ -142,21 +104,16 @@ def test_the_page_is_self_contained(out: Path) -> None:
     ],
 )
 def test_interrupting_leaves_no_process_and_no_half_file(tmp_path: Path, number: int, moment: str) -> None:
-    demo = Demo("--out", str(tmp_path))
+    demo = MarkedProcess([*COMMAND, "--out", str(tmp_path)])
     try:
         demo.wait_for(moment)
         assert len(demo.processes()) >= 2  # the demo and its node: else this test proves nothing
         os.kill(demo.process.pid, number)
         assert demo.process.wait(timeout=60) == 130
-        deadline_s = time.monotonic() + 20
-        while demo.processes() and time.monotonic() < deadline_s:
-            os.sched_yield()
-        assert demo.processes() == []
+        demo.wait_until(lambda processes: not processes)
         assert list(tmp_path.iterdir()) == []
     finally:
-        for process in demo.processes():
-            os.kill(process, signal.SIGKILL)
-        demo.process.wait()
+        demo.kill()
 
 
 def test_a_bad_model_gets_one_sentence_before_anything_starts(
