@@ -18,7 +18,7 @@ from occpose_ros.score import GROUPS, MM_PER_M, Score
 _NAMES = {"mean_pose": "mean pose", "constant_velocity": "constant velocity"}
 _GROUP_NAMES = ("all joints", "visible", "hidden", "not in layout")
 _SCENES = 6
-_J = len(H36M17.joints)
+_MOSTLY_SEEN = 7  # hidden joints at most
 _MAX_POINTS = 400  # of a curve: more than a screen shows
 
 
@@ -75,12 +75,13 @@ def _seconds(stamps_ns: np.ndarray) -> np.ndarray:
 
 
 def _people_picture(score: Score) -> Picture:
-    """Of each sixth of the recording the moment with the most filled joints."""
+    """Of each sixth of the recording the moment when most joints are filled in people who are mostly seen."""
     pairs = score.pairs
     filled = pairs.origin != Origin.MEASURED
     stamps, frame = np.unique(pairs.stamp_ns, return_inverse=True)
-    # Joints filled beside measured ones say more than people of whom nothing is seen.
-    weight = np.bincount(frame, weights=np.where(filled.all(axis=1), -_J, (filled & pairs.in_layout).sum(axis=1)))
+    # People of whom little is seen show how the network fails rather than how it fills.
+    hidden = (filled & pairs.in_layout).sum(axis=1)
+    weight = np.bincount(frame, weights=np.where(hidden > _MOSTLY_SEEN, -1, hidden))
     moments = [part[np.argmax(weight[part])] for part in np.array_split(np.arange(len(stamps)), _SCENES) if len(part)]
     scenes = []
     for moment in moments:
@@ -91,7 +92,7 @@ def _people_picture(score: Score) -> Picture:
             for row, true in zip(rows, truth, strict=True)
         )
         scenes.append(Scene(label=f"{_seconds(stamps)[moment]:.1f} s", people=people))
-    return people_chart("People in 3D", scenes, "Moments with many filled joints.")
+    return people_chart("People in 3D", scenes, "Moments with several filled joints.")
 
 
 def _time_picture(score: Score) -> Picture:
