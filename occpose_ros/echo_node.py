@@ -18,7 +18,7 @@ from occpose_core.types import Skeleton3D, State
 from occpose_ros.adapters import skeletons_to_msg
 from occpose_ros.message_types import MessageTypes
 from occpose_ros.process import run
-from occpose_ros.qos import NEWEST, RELIABLE
+from occpose_ros.qos import RELIABLE, SENSOR
 
 
 class EchoNode(Node):
@@ -29,7 +29,7 @@ class EchoNode(Node):
         self._types = MessageTypes.from_rclpy()
         self._answer = lru_cache(maxsize=1)(self._make_answer)
         self._skeletons = self.create_publisher(self._types.Skeleton3DArray, "skeletons", RELIABLE)
-        self.create_subscription(self._types.Keypoints2DArray, "keypoints", self._on_keypoints, NEWEST)
+        self.create_subscription(self._types.Keypoints2DArray, "keypoints", self._on_keypoints, SENSOR)
 
     def _make_answer(self, people: int) -> Any:
         joints = len(H36M17.joints)

@@ -41,7 +41,7 @@ from occpose_ros.message_types import MessageTypes, message_class
 from occpose_ros.outputs import Outputs
 from occpose_ros.parameters import changed, declare, explain
 from occpose_ros.process import run
-from occpose_ros.qos import NEWEST, on_incompatible, overridable
+from occpose_ros.qos import SENSOR, on_incompatible, overridable
 from occpose_ros.worker import LatestWorker
 
 _WARNING_PERIOD_S = 5.0
@@ -177,7 +177,7 @@ class PoseNode(LifecycleNode):
         events = SubscriptionEventCallbacks(incompatible_qos=on_incompatible(self, topic, "subscription"))
         guarded = self._guarded(callback, topic)
         return self.create_subscription(
-            kind, topic, guarded, NEWEST, event_callbacks=events, qos_overriding_options=overridable()
+            kind, topic, guarded, SENSOR, event_callbacks=events, qos_overriding_options=overridable()
         )
 
     def _guarded(self, callback: Callable[..., None], name: str) -> Callable[..., None]:

@@ -15,8 +15,9 @@ from rclpy.qos import (
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-# Inputs: an old image is worth nothing, so the middleware keeps one message. Best effort hears every publisher.
-NEWEST = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+# Inputs: best effort hears every publisher. A few are kept, so that a busy moment loses nothing unseen: the callback
+# only hands over, and the mailbox behind it keeps the newest and counts the rest.
+SENSOR = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 # Outputs: RViz and most subscribers ask for reliable. A few are kept, so that a slow subscriber cannot block the node.
 RELIABLE = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
