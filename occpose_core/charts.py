@@ -22,7 +22,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _DASHES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MEASURED_COLOUR, FILLED_COLOUR, TRUTH_COLOUR = "#0072B2", "#D55E00", "#8C8C8C"
-_KEY = "Blue dots: measured joints. Orange rings and dashed bones: filled joints. Grey dots: the truth, where known."
+_KEY = "Blue dots: measured joints. Orange rings and dashed bones: filled joints. Grey, dotted: the truth, where known."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -59,6 +59,13 @@ def main(argv: Sequence[str] | None = None, commands: Mapping[str, Command] = CO
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk, missing rights
+        where = f" {error.filename}" if error.filename else ""
+        print(
+            f"occpose {args.command}: cannot use{where}: {error.strerror}; check path, rights and space",
+            file=sys.stderr,
+        )
+        return 2
 
 
 if __name__ == "__main__":

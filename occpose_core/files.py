@@ -23,6 +23,14 @@ def refuse_existing(path: Path, force: bool) -> None:
         raise OutputError(f"the folder {path.parent} does not exist; make it or name another file")
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, if they are not there. Raises OutputError if that is impossible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path}: {error.strerror}; name another one") from error
+
+
 def write_atomically(path: Path, content: bytes, force: bool = False) -> None:
     """Write to a temporary name in the same folder, then rename.
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from occpose_core.errors import OccposeError
-from occpose_core.files import refuse_existing
+from occpose_core.files import make_folder, refuse_existing
 from occpose_core.report import text_table, write_html, write_json
 from occpose_core.runtime import DEFAULT_MODEL, load
 from occpose_ros.bag import BagReader, BagWriter, Record, typestore
@@ -55,9 +55,7 @@ class Outputs:
 
     def refuse(self, force: bool) -> None:
         """Raise OutputError if one of them is there already and may not be overwritten; make the folder."""
-        if self.folder.is_file():
-            raise LiveError(f"{self.folder} is a file; name a folder with --out")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         for path in (self.page, self.figures, self.bag):
             refuse_existing(path, force)
 

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", choices=SPLITS, default="test", help="subjects (default: test); select models on val, never on test")
     add("--rate", type=_positive(float), default=30.0, metavar="HZ", help="frames a second (default: 30)")
     add("--max-frames", type=_positive(int), metavar="N", help="score at most N frames, spread over all recordings")
-    add("--seed", type=int, default=0, help="of cameras, noise and masks (default: 0, the published one)")
+    add("--seed", type=_seed, default=0, help="of cameras, noise and masks (default: 0, the published one)")
     add("--json", type=Path, metavar="FILE", help="write every figure")
     add("--html", type=Path, metavar="FILE", help="write tables and curves")
     add("--force", action="store_true", help="overwrite existing files")
@@ -63,6 +63,12 @@ def _positive(kind: type[float]) -> Any:
         return value
 
     return parse
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 2**64):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2**64 - 1")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

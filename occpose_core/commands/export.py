@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 
 from occpose_core.errors import OccposeError
-from occpose_core.files import refuse_existing
+from occpose_core.files import make_folder, refuse_existing
 from occpose_core.runtime import model_path
 
 
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     targets = [
         args.out / f"{info.name}{suffix}" for suffix in (".onnx", *((".safetensors",) if not args.filling else ()))
     ]
-    args.out.mkdir(parents=True, exist_ok=True)
+    make_folder(args.out)
     for target in targets:
         refuse_existing(target, args.force)
     if args.half_weights:

@@ -159,6 +159,8 @@ def test_bad_input_gets_one_sentence(
         pytest.param(["--rate", "0"], id="zero rate"),
         pytest.param(["--rate", "nan"], id="rate not a number"),
         pytest.param(["--max-frames", "-1"], id="negative frames"),
+        pytest.param(["--seed", "-1"], id="negative seed"),
+        pytest.param(["--seed", str(2**64)], id="seed too large"),
         pytest.param(["--rig", "moon"], id="unknown rig"),
         pytest.param(["--input", "lidar"], id="unknown input"),
     ],

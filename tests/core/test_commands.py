@@ -1,0 +1,85 @@
+"""The small commands of `occpose`, and how it ends on bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from occpose_core.cli import main
+from occpose_core.runtime import DEFAULT_MODEL, shipped_models
+
+MODEL_KEYS = {
+    "name",
+    "family",
+    "form",
+    "parameters",
+    "window",
+    "look_ahead_s",
+    "streaming",
+    "default",
+    "weights",
+    "source",
+}
+
+
+def test_models_are_listed_with_the_stable_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--json"]) == 0
+    models = json.loads(capsys.readouterr().out)
+    assert [model["name"] for model in models] == shipped_models()
+    assert [model["name"] for model in models if model["default"]] == [DEFAULT_MODEL]
+    for model in models:
+        assert not MODEL_KEYS - set(model)
+        assert model["form"] in ("paper", "masked", "own")
+        assert model["parameters"] > 0 and model["shipped_parameters"] > 0
+
+
+def test_models_are_listed_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    header, _, *rows = capsys.readouterr().out.splitlines()
+    assert header.split()[:2] == ["name", "form"]
+    assert [row.split()[0] for row in rows] == shipped_models()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param(["lcm", "--out", "out"], "did you mean 'lcn'?", id="unknown model"),
+        pytest.param(["missing.safetensors", "--out", "out"], "no model file at missing.safetensors", id="no file"),
+        pytest.param(["lcn", "--out", "file"], "cannot make the folder file: File exists", id="a file for a folder"),
+        pytest.param(
+            ["lcn", "--out", "file/out"], "cannot make the folder file/out: Not a directory", id="below a file"
+        ),
+        pytest.param(["lcn", "--out", "old"], "lcn.onnx exists already", id="exported before"),
+        pytest.param(["lcn", "--filling", "lcn", "--out", "out"], "needed, got LCN and LCN", id="no filling network"),
+    ],
+)
+def test_an_export_that_cannot_be_gets_one_sentence(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    says: str,
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    Path("old").mkdir()
+    Path("old/lcn.onnx").touch()
+    assert main(["export", *arguments]) == 2
+    said = capsys.readouterr()
+    assert says in said.err
+    assert said.err.count("\n") == 1
+    assert Path("old/lcn.onnx").read_bytes() == b""
+
+
+def test_an_error_of_the_system_gets_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device", "figures.json")
+
+    monkeypatch.setattr("occpose_core.commands.models.shipped_models", fail)
+    assert main(["models"]) == 2
+    assert "cannot use figures.json: No space left on device" in capsys.readouterr().err
