@@ -28,4 +28,4 @@ bench: setup ## measure engines, pipeline and node on this machine
 	@$(IN_ENV) occpose bench
 
 clean: ## remove what the other commands made
-	rm -rf .venv .ros build install log dist demo_out bench_out *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .ros build install log dist demo_out *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -20,13 +20,13 @@ from occpose_core.clips import Clips, Shot, chunks, last_seen, make_clips, spans
 from occpose_core.errors import OccposeError
 from occpose_core.geometry import place_root, stature_m
 from occpose_core.occlusion import expand
+from occpose_core.pipeline_config import ASSUMED_HEIGHT_M
 from occpose_core.skeleton import H36M17
 
 if TYPE_CHECKING:
     from occpose_core.runtime import Engine
 
 BATCH = 512
-ASSUMED_STATURE_M = 1.70
 MODES = ("causal", "centre")
 # Patterns whose figure is the mean over their arguments; others have a figure for each.
 _POOLED = ("joint30", "joint30c")
@@ -190,7 +190,7 @@ def ask(engine: Engine, clips: Clips, frames: np.ndarray, look_ahead: int = 0) -
 
 
 def _root_error_m(joints_m: np.ndarray, clips: Clips, now: np.ndarray) -> np.ndarray:
-    """(N,) distance of the placed pelvis from the true one, the person taken to be ASSUMED_STATURE_M tall."""
-    scale = ASSUMED_STATURE_M / np.maximum(stature_m(joints_m), 1e-6)
+    """(N,) distance of the placed pelvis from the true one, the person taken to be ASSUMED_HEIGHT_M tall."""
+    scale = ASSUMED_HEIGHT_M / np.maximum(stature_m(joints_m), 1e-6)
     root, placed = place_root(joints_m * scale[:, None, None], clips.rays[now], clips.visible[now].astype(np.float64))
     return np.where(placed, np.linalg.norm(root - clips.joints_cam_m[now, _PELVIS], axis=-1), np.nan)

@@ -1,6 +1,6 @@
 """`python -m training fit --config training/configs/<recipe>.yaml --data.files FILE.npz`
 
-Subcommands are Lightning's (fit, validate) and `finish`, which turns a Lightning checkpoint into a model file.
+docs/training.md goes through it step by step. Other subcommands are Lightning's own.
 """
 
 from __future__ import annotations

@@ -21,8 +21,9 @@ _H36M_BONE_M = {
     "elbow": 0.279,
     "wrist": 0.252,
 }
-_BONE_M = np.array([_H36M_BONE_M[H36M17.joints[child].split("_", 1)[-1] if H36M17.sides[child] else
-                                 H36M17.joints[child]] for _, child in H36M17.bones])  # fmt: skip
+_BONE_NAMES = [H36M17.joints[child].removeprefix("left_").removeprefix("right_") for _, child in H36M17.bones]
+_BONE_M = np.array([_H36M_BONE_M[name] for name in _BONE_NAMES])
+_PELVIS = H36M17.index("pelvis")
 
 
 def mirror(joints_m: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -37,9 +38,8 @@ def vary_bones(joints_m: np.ndarray, rng: np.random.Generator, size_sd: float, b
     Both sides get the same factors. The pelvis is scaled with the stature, so that feet stay on the floor.
     """
     count = len(joints_m)
-    names = [H36M17.joints[child].removeprefix("left_").removeprefix("right_") for _, child in H36M17.bones]
-    kinds = sorted(set(names))
-    kind = np.array([kinds.index(name) for name in names])
+    kinds = sorted(set(_BONE_NAMES))
+    kind = np.array([kinds.index(name) for name in _BONE_NAMES])
     size = np.exp(size_sd * rng.standard_normal((count, 1)))
     blend = rng.uniform(size=(count, 1))
     jitter = np.exp(bone_sd * rng.standard_normal((count, len(kinds))))[:, kind]
@@ -51,7 +51,7 @@ def vary_bones(joints_m: np.ndarray, rng: np.random.Generator, size_sd: float, b
     factor = size * jitter * ((1 - blend) + blend * _BONE_M / own)
     bones = bones * factor[:, None, :, None]
     varied = np.empty_like(joints_m)
-    varied[:, :, 0] = joints_m[:, :, 0] * size[:, None]
+    varied[:, :, _PELVIS] = joints_m[:, :, _PELVIS] * size[:, None]
     for bone, (parent, child) in enumerate(H36M17.bones):
         varied[:, :, child] = varied[:, :, parent] + bones[:, :, bone]
     return varied
@@ -59,7 +59,7 @@ def vary_bones(joints_m: np.ndarray, rng: np.random.Generator, size_sd: float, b
 
 def tilt(joints_m: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Turn the chosen people (B, T, J, 3), (B,) bool, about their pelvis to any attitude; lying people are scarce."""
-    rotation = Rotation.random(len(joints_m), rng=rng).as_matrix().astype(joints_m.dtype)
+    rotation = Rotation.from_quat(rng.standard_normal((len(joints_m), 4))).as_matrix().astype(joints_m.dtype)
     rotation = np.where(chosen[:, None, None], rotation, np.eye(3, dtype=joints_m.dtype))
-    pelvis = joints_m[:, :, :1]
+    pelvis = joints_m[:, :, _PELVIS, None]
     return np.asarray((joints_m - pelvis) @ np.swapaxes(rotation, -1, -2)[:, None] + pelvis)

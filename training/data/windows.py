@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from occpose_core.camera import rays_from_cam, view_of
 from occpose_core.occlusion import expand, visible_mask
 from occpose_core.simulation import RIGS, detect, draw_views
+from occpose_core.skeleton import H36M17
 from training.data.augment import mirror, tilt, vary_bones
 from training.data.clip import Clip
 from training.data.mocap import read_clips
@@ -25,6 +26,7 @@ from training.data.mocap import read_clips
 Batch = dict[str, Tensor]
 
 _MASKS_PER_PATTERN = 2048
+_PELVIS = H36M17.index("pelvis")
 _MIN_VISIBLE = 3  # fewer joints give no view to normalise by
 
 
@@ -95,7 +97,7 @@ class Windows(IterableDataset[Batch]):
     def draw(self, rng: np.random.Generator, masks: np.ndarray) -> Batch:
         """One batch from a generator and a bank of masks (patterns, N, T, J)."""
         joints_world_m = self._people(rng)
-        views = draw_views(RIGS[self.config.rig], rng, joints_world_m[:, :, 0])
+        views = draw_views(RIGS[self.config.rig], rng, joints_world_m[:, :, _PELVIS])
         joints_cam_m = views.joints_cam_m(joints_world_m)
         true_rays = rays_from_cam(joints_cam_m)
         rays, given = self._detect(true_rays, rng)
@@ -104,7 +106,7 @@ class Windows(IterableDataset[Batch]):
         enough = masked[:, -1].sum(axis=-1) >= _MIN_VISIBLE
         visible = np.where(enough[:, None, None], masked, visible)
         view = view_of(rays, visible)
-        root_relative = joints_cam_m[:, -1] - joints_cam_m[:, -1, :1]
+        root_relative = joints_cam_m[:, -1] - joints_cam_m[:, -1, _PELVIS, None]
         keep = visible[:, -1].sum(axis=-1) >= _MIN_VISIBLE
         arrays = {
             "kpts": view.normalise(rays),
