@@ -46,7 +46,7 @@ class TrainingCLI(LightningCLI):
         last = self.folder / "last.ckpt"
         if last.exists() and not self.config.fit.fresh:
             print(f"resuming from {last}", file=sys.stderr)
-            self.fit_kwargs = {"ckpt_path": str(last)}
+            self.fit_kwargs = {"ckpt_path": str(last), "weights_only": True}  # a checkpoint cannot run code
 
     def fit(self, model: LightningModule, **kwargs: Any) -> None:
         self.trainer.fit(model, **{**kwargs, **getattr(self, "fit_kwargs", {})})

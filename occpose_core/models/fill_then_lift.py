@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from occpose_core.errors import OccposeError
 from occpose_core.models.filling import Filling, FillingConfig
 from occpose_core.models.lcn import LCN, LCNConfig
+from occpose_core.models.symmetric import Symmetric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class FillThenLiftConfig:
     lifter: LCNConfig = field(default_factory=LCNConfig)
 
 
-class FillThenLift(nn.Module):
+class FillThenLift(Symmetric):
     """The lifter sees the guessed joints in place of the missing ones, and still knows which are guesses."""
 
     window = 1
@@ -40,9 +41,9 @@ class FillThenLift(nn.Module):
         joined.filling, joined.lifter = filling, lifter
         return joined.eval()
 
-    def forward(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
+    def answer(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
         """As both parts': `joints_root_m` (B, J, 3), `sigma_m` (B, J), `filled` (B, J, 2) of the newest frame."""
-        filled = self.filling(kpts, visible)["filled"]
+        filled = self.filling.answer(kpts, visible)["filled"]
         seen = (visible[:, -1, :, None] > 0).to(kpts.dtype)
         return {**self.lifter.lift(filled, seen), "filled": filled}
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from occpose_core.models.symmetric import Symmetric
 from occpose_core.skeleton import H36M17
 
 _MASKED = -1e9  # instead of -inf: with no visible joint at all the weights become uniform, not NaN
@@ -70,7 +71,7 @@ class _Refinement(nn.Module):
         return leaky_relu(self.out(_attend(self.query(token), self.key(token), self.value(token), None)) + guess)
 
 
-class Filling(nn.Module):
+class Filling(Symmetric):
     """Predicts missing 2D joints of one frame; visible joints pass through bit for bit."""
 
     window = 1
@@ -83,12 +84,8 @@ class Filling(nn.Module):
         self.refine = nn.ModuleList(_Refinement(config.joints, config.channels) for _ in range(config.refinements))
         self.down = nn.Linear(config.channels, 2)
 
-    def forward(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
-        """Fill the newest frame.
-
-        kpts: (B, 1, J, 2) in the person view, of any value where hidden. visible: (B, 1, J), 0 = missing.
-        Returns `filled` (B, J, 2).
-        """
+    def answer(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
+        """Fill the newest frame: `filled` (B, J, 2)."""
         seen = visible[:, -1, :, None] > 0  # (B, J, 1)
         kpts = torch.where(seen, kpts[:, -1], torch.zeros_like(kpts[:, -1]))
         feature = self.up(kpts)  # (B, J, C)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, linear
 
+from occpose_core.models.symmetric import Symmetric
 from occpose_core.skeleton import H36M17
 
 # Torso links beside the bones: the spine and thorax see hips and shoulders directly.
@@ -114,7 +115,7 @@ class _Layer(nn.Module):
         self.mix, self.norm = mix.static(scale.repeat(joints), shift.repeat(joints)), nn.Identity()
 
 
-class LCN(nn.Module):
+class LCN(Symmetric):
     """Lifts one frame of 2D joints to 3D."""
 
     window = 1
@@ -134,18 +135,14 @@ class LCN(nn.Module):
             self.tail.weight.mul_(0.02)
             self.tail.bias.zero_()
 
-    def forward(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
-        """Lift the newest frame.
-
-        kpts: (B, 1, J, 2) in the person view, of any value where hidden. visible: (B, 1, J), 0 = missing.
-        Returns `joints_root_m` (B, J, 3) in the person view's axes, pelvis at 0, and `sigma_m` (B, J).
-        """
+    def answer(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
+        """Lift the newest frame: `joints_root_m` (B, J, 3) in the person view's axes, pelvis at 0, `sigma_m` (B, J)."""
         seen = visible[:, -1, :, None]
         kpts = torch.where(seen > 0, kpts[:, -1], torch.zeros_like(kpts[:, -1]))
         return self.lift(kpts, (seen > 0).to(kpts.dtype))
 
     def lift(self, kpts: Tensor, seen: Tensor) -> dict[str, Tensor]:
-        """As forward, for (B, J, 2) whose hidden joints hold a guess (or 0) and seen (B, J, 1) in {0, 1}."""
+        """As answer, for (B, J, 2) whose hidden joints hold a guess (or 0) and seen (B, J, 1) in {0, 1}."""
         x = self.head(torch.cat([kpts, seen], dim=-1).flatten(1))  # (B, J * C)
         for block in self.blocks:
             x = x + block(x)

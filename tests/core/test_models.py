@@ -15,6 +15,8 @@ from occpose_core.errors import OccposeError  # noqa: E402
 from occpose_core.export import probes  # noqa: E402
 from occpose_core.models import MODELS, build, describe  # noqa: E402
 from occpose_core.models.lcn import LCN, LCNConfig, structure_matrix  # noqa: E402
+from occpose_core.models.symmetric import mirrored  # noqa: E402
+from occpose_core.skeleton import H36M17  # noqa: E402
 from tests.tolerances import ENGINE, FLOAT32  # noqa: E402
 
 SMALL = {"filling": {}, "lcn": {"channels": 8}, "filling-lcn": {"lifter": {"channels": 8}}}
@@ -83,6 +85,18 @@ def test_people_do_not_influence_each_other(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_a_mirrored_person_gets_the_mirrored_answer(family: str) -> None:
+    model = trained(family)
+    kpts, visible = probes(1)
+    with torch.inference_mode():
+        expected = model(kpts, visible)
+        answer = model(mirrored(kpts), visible[..., H36M17.mirror])
+    for name in MODELS[family].outputs:
+        back = answer[name][..., H36M17.mirror] if name == "sigma_m" else mirrored(answer[name])
+        torch.testing.assert_close(back, expected[name], rtol=0, atol=FLOAT32)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_nothing_visible_still_gives_finite_answers(family: str) -> None:
     kpts = torch.full((2, 1, 17, 2), 1e6)
     with torch.inference_mode():
@@ -116,9 +130,9 @@ def test_fill_then_lift_equals_its_parts_one_after_the_other() -> None:
     model = trained("filling-lcn")
     kpts, visible = probes(1)
     with torch.inference_mode():
-        filled = model.filling(kpts, visible)["filled"]
+        filled = model.filling.answer(kpts, visible)["filled"]
         lifted = model.lifter.lift(filled, visible[:, -1, :, None])
-        answer = model(kpts, visible)
+        answer = model.answer(kpts, visible)
     assert torch.equal(answer["filled"], filled)
     assert torch.equal(answer["joints_root_m"], lifted["joints_root_m"])
 

@@ -41,7 +41,7 @@ class LiftRecipe(Recipe):
         seen = visible[:, -1, :, None]
         given = kpts[:, -1] * seen
         if self.filling is not None:
-            filled = self.filling.eval()(kpts, visible)["filled"]
+            filled = self.filling.eval().answer(kpts, visible)["filled"]  # type: ignore[operator]
             given = torch.where(guess[:, None, None], filled, given)
         return self.model.lift(given, seen)  # type: ignore[operator]
 
