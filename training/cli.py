@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -15,6 +17,18 @@ from occpose_core.errors import OccposeError
 from occpose_core.models import describe
 from training.data.windows import MocapWindows
 from training.recipes.recipe import Recipe
+
+# What torch raises for checkpoints that are cut off, of another format, or hold code.
+_DAMAGE = (
+    AssertionError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
 
 
 class TrainingCLI(LightningCLI):
@@ -45,8 +59,9 @@ class TrainingCLI(LightningCLI):
     def before_fit(self) -> None:
         last = self.folder / "last.ckpt"
         if last.exists() and not self.config.fit.fresh:
+            _check_checkpoint(last)
             print(f"resuming from {last}", file=sys.stderr)
-            self.fit_kwargs = {"ckpt_path": str(last), "weights_only": True}  # a checkpoint cannot run code
+            self.fit_kwargs = {"ckpt_path": str(last), "weights_only": True}
 
     def fit(self, model: LightningModule, **kwargs: Any) -> None:
         self.trainer.fit(model, **{**kwargs, **getattr(self, "fit_kwargs", {})})
@@ -59,6 +74,15 @@ class TrainingCLI(LightningCLI):
         path = self.folder / f"{self.config.fit.name}.safetensors"
         save_checkpoint(path, recipe.model, describe(self.config.fit.name, recipe.family, recipe.model, training))
         print(f"model written to {path}")
+
+
+def _check_checkpoint(path: Path) -> None:
+    """Raise OccposeError if a checkpoint is damaged, or holds more than numbers: reading it never runs code."""
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except _DAMAGE as error:
+        reason = "it is damaged or foreign; start anew with --fresh true"
+        raise OccposeError(f"cannot resume from {path}: {reason}") from error
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,34 @@ def test_a_second_run_goes_on_where_the_first_stopped(
     assert "resuming from" in capsys.readouterr().err
     _, info = load_checkpoint(runs / "lcn-empty" / "lcn-empty.safetensors")
     assert info.training["steps"] == 4
+
+
+class _Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda path, trap: torch.save({"state_dict": trap}, path), id="code"),
+        pytest.param(lambda path, trap: path.write_bytes(path.read_bytes()[:1000]), id="truncated"),
+        pytest.param(lambda path, trap: path.write_text("hello"), id="text"),
+    ],
+)
+def test_a_damaged_checkpoint_is_one_sentence_and_runs_no_code(
+    runs: Path, data_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable
+) -> None:
+    checkpoint = Path(shutil.copytree(runs / "lcn-empty", tmp_path / "lcn-empty")) / "last.ckpt"
+    damage(checkpoint, _Trap(tmp_path / "sprung"))
+    assert run("lift", data_file, tmp_path, "--model.init_args.config={channels: 4}") == 2
+    assert f"cannot resume from {checkpoint}" in capsys.readouterr().err
+    assert not (tmp_path / "sprung").exists()
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_step(
