@@ -13,6 +13,7 @@ from typing import Any
 from occpose_core.errors import OccposeError
 from occpose_core.pipeline_config import PipelineConfig
 from occpose_core.runtime import BACKENDS, DEFAULT_MODEL
+from occpose_core.skeleton import SKELETONS
 from occpose_ros.adapters import INPUTS
 
 _PIPELINE: dict[str, Any] = {item.name: item for item in fields(PipelineConfig)}
@@ -54,7 +55,10 @@ class NodeParameters:
         "occpose", "message family of the keypoints topic", "occpose's own messages lose nothing", choices=list(INPUTS)
     )
     layout: str = _parameter(
-        "", "keypoint layout that replaces the one in the messages; empty: theirs", "messages name their layout"
+        "",
+        "keypoint layout that replaces the one in the messages; empty: theirs",
+        "messages name their layout",
+        choices=["", *SKELETONS],
     )
     model: str = _parameter(
         DEFAULT_MODEL,
@@ -135,7 +139,12 @@ def _check(item: Field[Any], value: Any) -> None:
     if bounds and not (math.isfinite(value) and bounds[0] <= value <= bounds[1]):
         raise ParameterError(f"{item.name} must lie in {bounds[0]} to {bounds[1]}, got {value}")
     if choices and value not in choices:
-        raise ParameterError(f"{item.name} must be one of {', '.join(choices)}, got {value!r}")
+        raise ParameterError(f"{item.name} must be {_one_of(choices)}, got {value!r}")
+
+
+def _one_of(choices: Sequence[str]) -> str:
+    named = [choice for choice in choices if choice]
+    return f"one of {', '.join(named)}" + (" or empty" if len(named) < len(choices) else "")
 
 
 def changed(parameters: NodeParameters, changes: Mapping[str, Any], *, configured: bool) -> NodeParameters:
@@ -160,7 +169,7 @@ def explain() -> str:
     lines = []
     for item in fields(NodeParameters):
         bounds, choices = item.metadata["bounds"], item.metadata["choices"]
-        limits = f"{bounds[0]} to {bounds[1]}, " if bounds else f"{', '.join(choices)}; " if choices else ""
+        limits = f"{bounds[0]} to {bounds[1]}, " if bounds else f"{_one_of(choices)}; " if choices else ""
         live = "; may change at any time" if item.metadata["live"] else ""
         lines.append(f"  {item.name} ({limits}default {item.default!r}{live})")
         lines.append(f"      {item.metadata['what']}. Default because: {item.metadata['why']}")
@@ -192,7 +201,7 @@ def _descriptor(item: Field[Any]) -> Any:
     descriptor = ParameterDescriptor(
         type=Parameter.Type.from_parameter_value(item.default).value,
         description=f"{what} (default {item.default!r}: {item.metadata['why']})",
-        additional_constraints=f"one of {', '.join(choices)}" if choices else "",
+        additional_constraints=_one_of(choices) if choices else "",
     )
     if bounds and isinstance(item.default, float):
         descriptor.floating_point_range = [FloatingPointRange(from_value=bounds[0], to_value=bounds[1], step=0.0)]

@@ -43,6 +43,11 @@ def test_a_bad_change_is_refused(change, words):
         changed(NodeParameters(), change, configured=True)
 
 
+def test_an_unknown_choice_is_refused_with_the_known_ones():
+    with pytest.raises(ParameterError, match="layout must be one of h36m17, .* or empty, got 'coco71'"):
+        NodeParameters(layout="coco71")
+
+
 def test_a_good_change_reaches_the_pipeline():
     parameters = changed(
         NodeParameters(), {"person_height_m": 1.9, "hold_s": 5.0, "use_sim_time": True}, configured=True
