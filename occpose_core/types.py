@@ -13,7 +13,7 @@ DISTORTION_COEFFICIENTS = {
     "none": (0,),
     "plumb_bob": (0, 4, 5),
     "rational_polynomial": (0, 8, 12, 14),
-    "equidistant": (0, 4),
+    "equidistant": (4,),
 }
 
 
@@ -78,7 +78,7 @@ class Camera:
     @property
     def distorted(self) -> bool:
         """Whether any distortion coefficient is not zero (or the model is a fisheye, which zeros do not turn off)."""
-        return bool(np.any(self.D)) or (self.distortion_model == "equidistant" and len(self.D) > 0)
+        return bool(np.any(self.D)) or self.distortion_model == "equidistant"
 
     def same_as(self, other: Camera) -> bool:
         """Whether pixels of both cameras mean the same rays in the same frame."""
