@@ -112,9 +112,10 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, ModelInfo]:
             tensors = {name: file.get_tensor(name).to(torch.float32) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{path} is not a readable safetensors file: {error}") from error
-    model = build(info.family, info.config)
     try:
+        model = build(info.family, info.config)
         model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ModelFileError(f"{path}: weights do not fit {info.family} {info.config}: {error}") from error
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0].rstrip(":")
+        raise ModelFileError(f"{path}: its weights or sizes fit no {info.family} ({reason}); train it again") from error
     return model.eval(), info

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -191,6 +192,25 @@ def test_damaged_checkpoints_are_refused(damage: object, says: str, tmp_path: Pa
     damage(path)
     with pytest.raises(ModelFileError, match=says):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param({"channels": 16}, id="other sizes than the weights"),
+        pytest.param({"channels": "many"}, id="no size"),
+        pytest.param({"channels": None}, id="nothing"),
+        pytest.param({"chanels": 8}, id="unknown key"),
+        pytest.param([8], id="no names"),
+    ],
+)
+def test_checkpoints_that_contradict_themselves_get_one_sentence(config: object, tmp_path: Path) -> None:
+    path, model = tmp_path / "lcn.safetensors", trained("lcn")
+    save_checkpoint(path, model, dataclasses.replace(describe("lcn", "lcn", model, {}), config=config))
+    with pytest.raises(ModelFileError, match="fit no lcn .*; train it again") as caught:
+        load_checkpoint(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
