@@ -219,7 +219,7 @@ def test_camera_info_is_read(types, fields, rectified, focal_px, centre_px, size
         pytest.param({"size": (0, 0)}, False, "set width and height", id="no size"),
         pytest.param({"distortion_model": "magic"}, False, "'magic'; known: ", id="unknown distortion model"),
         pytest.param({"distortion_model": "plumb_bob", "d": [0.1] * 3}, False, "takes 0 or 4 or 5", id="coefficients"),
-        pytest.param({"distortion_model": "fisheye"}, False, r"equidistant takes 4 .* got \[\]", id="fisheye of nothing"),
+        pytest.param({"distortion_model": "fisheye"}, False, r"equidistant takes 4 .*, got \[\]", id="no lens"),
     ],
 )
 def test_a_bad_camera_info_is_refused(types, fields, rectified, words):
