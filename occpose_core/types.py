@@ -25,6 +25,10 @@ class KeypointsError(OccposeError):
     """2D keypoints have the wrong shape or range."""
 
 
+class SkeletonError(OccposeError):
+    """A 3D skeleton's arrays do not have one entry for each joint."""
+
+
 class State(IntEnum):
     """Whether a person is seen now or kept alive by prediction; values of Skeleton3D.msg."""
 
@@ -126,6 +130,7 @@ class Skeleton3D:
 
     joints_cam_m: (J, 3) m, finite. sigma_m: (J,) m, one standard deviation. origin: (J,) uint8 of Origin.
     kpts_px: (J, 2) the completed 2D pose. height_m: stature used for the metric scale; metric: False if it was assumed.
+    Raises SkeletonError.
     """
 
     id: str
@@ -136,3 +141,9 @@ class Skeleton3D:
     kpts_px: np.ndarray
     height_m: float
     metric: bool
+
+    def __post_init__(self) -> None:
+        shapes = (self.joints_cam_m.shape, self.sigma_m.shape, self.origin.shape, self.kpts_px.shape)
+        joints = len(self.sigma_m)
+        if shapes != ((joints, 3), (joints,), (joints,), (joints, 2)):
+            raise SkeletonError(f"expected joints (J, 3), sigma (J,), origin (J,) and keypoints (J, 2), got {shapes}")

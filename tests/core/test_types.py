@@ -1,12 +1,22 @@
 """What the border types refuse, and what they keep."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 
 from occpose_core.errors import OccposeError
-from occpose_core.types import DISTORTION_COEFFICIENTS, Camera, CameraError, Keypoints2D, KeypointsError
+from occpose_core.types import (
+    DISTORTION_COEFFICIENTS,
+    Camera,
+    CameraError,
+    Keypoints2D,
+    KeypointsError,
+    Skeleton3D,
+    SkeletonError,
+    State,
+)
 
 K = np.array([[800.0, 0, 320], [0, 800, 240], [0, 0, 1]])
 
@@ -82,6 +92,19 @@ def test_keypoints_take_anything_where_the_score_is_zero():
     keypoints = Keypoints2D(xy_px=np.array([[np.nan, np.inf], [1, 2]]), score=score)
     assert keypoints.visible.tolist() == [False, True]
     assert keypoints.xy_px.dtype == keypoints.score.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("field", "shape"),
+    [("joints_cam_m", (16, 3)), ("sigma_m", (17, 1)), ("origin", (1,)), ("kpts_px", (17, 3))],
+    ids=lambda value: str(value),
+)
+def test_skeletons_refuse_arrays_that_do_not_fit(field, shape):
+    arrays = {"joints_cam_m": (17, 3), "sigma_m": (17,), "origin": (17,), "kpts_px": (17, 2)}
+    fields = {"id": "a", "state": State.TRACKED, "height_m": 1.7, "metric": False}
+    assert Skeleton3D(**fields, **{name: np.zeros(size) for name, size in arrays.items()}).id == "a"
+    with pytest.raises(SkeletonError, match=re.escape(str(shape))):
+        Skeleton3D(**fields, **{name: np.zeros(size) for name, size in (arrays | {field: shape}).items()})
 
 
 def test_border_types_are_frozen():
