@@ -21,7 +21,8 @@ class People:
     measured_ns: stamp of the last lifted frame; lifted: how many there are
     ray, log_depth: filter states of the root's place, as x / z, y / z and log z
     joints: filter state of the root-relative pose (J, 3), m, camera axes
-    bone (J, 3), bone_seen (J,), bone_ns (J,): each joint relative to its parent when both were last measured, if ever
+    bone (J, 3), bone_sigma_m, bone_seen, bone_ns (J,): each joint relative to its parent when both were last measured,
+        how sure that was, whether and when
     sigma_m (J,): of the last lifted frame; stature_m: slow mean of what the network takes for the person's height
     """
 
@@ -39,6 +40,7 @@ class People:
                 ("log_depth", filtered(1)),
                 ("joints", filtered(_J, 3)),
                 ("bone", np.float64, (_J, 3)),
+                ("bone_sigma_m", np.float64, (_J,)),
                 ("bone_seen", bool, (_J,)),
                 ("bone_ns", np.int64, (_J,)),
                 ("sigma_m", np.float64, (_J,)),
@@ -114,7 +116,7 @@ class People:
         rows, dt_s, depth = self.rows[which], self.since_s(stamp_ns)[which], root_cam_m[:, 2]
         trust = np.where(visible, 1.0, config.filled_trust)
         moved_m = config.hold_growth_mps * (stamp_ns - rows["bone_ns"]) * 1e-9
-        held_sigma_m = np.where(rows["bone_seen"], moved_m, np.inf)
+        held_sigma_m = np.where(rows["bone_seen"], np.hypot(rows["bone_sigma_m"], moved_m), np.inf)
         joints_root_m, sigma_m = fuse(joints_root_m, sigma_m, visible, rows["bone"], held_sigma_m)
         ray, log_depth = root_cam_m[:, :2] / depth[:, None], np.log(depth)[:, None]
         known = rows["log_depth"]["answer"]
@@ -124,6 +126,7 @@ class People:
         rows["log_depth"] = euro.step(log_depth, rows["log_depth"], dt_s, config.depth_trust, unit_m=depth)
         measured = measured_bones(visible)
         rows["bone"][measured] = bone_vectors(rows["joints"]["answer"])[measured]
+        rows["bone_sigma_m"][measured] = sigma_m[measured]
         rows["bone_ns"][measured], rows["bone_seen"][measured] = stamp_ns, True
         rows["sigma_m"], rows["stature_m"] = sigma_m, stature_m
         rows["measured_ns"], rows["started"] = stamp_ns, True

@@ -116,6 +116,15 @@ def test_sigma_is_in_the_metres_of_the_answer(engine, measured_m, filled_m):
     assert skeleton.sigma_m == pytest.approx(np.where(person.visible, 1.5 * measured_m, 1.5 * filled_m), rel=0.01)
 
 
+@pytest.mark.parametrize("later_ns", [1, FRAME, 15 * FRAME])
+def test_a_joint_just_hidden_is_hardly_surer_than_when_it_was_seen(later_ns):
+    pipe = metric()
+    walk(pipe, 1)
+    (skeleton,) = pipe.step([standing(0, 0, 5, id="a", hidden=ARM)], later_ns, CAMERA).skeletons
+    hidden, seen = skeleton.origin == Origin.FILLED, skeleton.origin == Origin.MEASURED
+    assert 0.9 * skeleton.sigma_m[seen].max() < skeleton.sigma_m[hidden].min() < 0.15
+
+
 def test_uncertain_joints_are_unknown():
     (skeleton,) = pipeline(CardboardEngine(sigma=0.2)).step([standing(0, 0, 5, hidden=ARM)], 0, CAMERA).skeletons
     hidden = skeleton.sigma_m > 0.5
