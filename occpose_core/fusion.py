@@ -33,8 +33,8 @@ def fuse(
     """Replace the bones to hidden joints by the mean of the network's and the last measured ones.
 
     joints_root_m: (..., J, 3) and sigma_m: (..., J), the network's. visible: (..., J) bool; visible joints and the
-    network's bone lengths stay. held_m: (..., J, 3) last measured bones. held_sigma_m: (..., J) how far they may have
-    moved since; inf where none was measured. Returns joints and sigmas of the same shapes.
+    network's bone lengths stay. held_m: (..., J, 3) last measured bones. held_sigma_m: (..., J) how far off they may
+    be by now; inf where none was measured. Returns joints and sigmas of the same shapes.
     """
     variance, held_variance = sigma_m**2, held_sigma_m**2
     with np.errstate(invalid="ignore"):

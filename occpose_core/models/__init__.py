@@ -36,7 +36,7 @@ MODELS: dict[str, Family] = {
         model=FillThenLift,
         config=FillThenLiftConfig,
         outputs=("joints_root_m", "sigma_m", "filled"),
-        form="masked",
+        form="own",
         source=f"{_FILLING_SOURCE}; {_LCN_SOURCE}",
     ),
 }

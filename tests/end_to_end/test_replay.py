@@ -102,6 +102,11 @@ def test_report_has_the_figures_of_the_protocol(replayed: Path) -> None:
     assert page.count("<svg") == 3 and "constant velocity" in page
 
 
+def test_hidden_joints_are_a_fifth_better_than_the_best_baseline(replayed: Path) -> None:
+    figures = json.loads((replayed / "report.json").read_text())
+    assert figures["hidden_below_best_baseline"] >= 0.20
+
+
 def test_without_truth_there_are_no_errors_but_coverage_and_flicker(sample: Path, tmp_path: Path) -> None:
     bag = edited(sample, tmp_path / "x.mcap", lambda topic, m: None if topic.startswith("/ground_truth") else m, 2.0)
     assert main(["replay", str(bag), "--out", str(tmp_path / "out")]) == 0
