@@ -5,6 +5,8 @@ The network's own errors are not symmetric; the mean of both is, and smaller, fo
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -17,12 +19,12 @@ def mirrored(points: Tensor) -> Tensor:
     return torch.cat([-flipped[..., :1], flipped[..., 1:]], dim=-1)
 
 
-class Symmetric(nn.Module):
+class Symmetric(nn.Module, ABC):
     """Base of models of one person; subclasses implement `answer`. Training sees `answer` alone."""
 
+    @abstractmethod
     def answer(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
         """The network's own answer, as `forward` returns it."""
-        raise NotImplementedError
 
     def forward(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
         """Answer for the newest frame; a mirrored person gets the mirrored answer, exactly.
