@@ -9,11 +9,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from occpose_core.checkpoint import load_checkpoint
 from training.cli import main
+from training.data.windows import Batch, Windows
 from training.losses import gaussian_nll, masked_distance, mpjpe_loss
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
@@ -109,6 +111,25 @@ def test_a_damaged_checkpoint_is_one_sentence_and_runs_no_code(
     assert run("lift", data_file, tmp_path, "--model.init_args.config={channels: 4}") == 2
     assert f"cannot resume from {checkpoint}" in capsys.readouterr().err
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_resumed_run_does_not_see_the_same_windows_again(
+    data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[float, ...]] = []
+    draw = Windows.draw
+
+    def recorded(self: Windows, rng: np.random.Generator, masks: np.ndarray) -> Batch:
+        batch = draw(self, rng, masks)
+        drawn.append(tuple(batch["true_kpts"].flatten()[:5].tolist()))
+        return batch
+
+    monkeypatch.setattr(Windows, "draw", recorded)
+    more = ("--model.init_args.config={channels: 4}", "--trainer.limit_val_batches=0")
+    for epochs in (1, 2):
+        assert run("lift", data_file, tmp_path, *more, f"--trainer.max_epochs={epochs}") == 0
+    assert len(drawn) >= 4
+    assert len(set(drawn)) == len(drawn)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_step(

@@ -17,8 +17,8 @@ from training.data.windows import MocapWindows, WindowConfig, Windows
 SIZE = 64
 
 
-def windows(data_file: Path, config: WindowConfig | None = None, seed: int = 0, first_epoch: int = 0) -> Windows:
-    return Windows(read_clips([data_file], "train"), {}, config or WindowConfig(), SIZE, seed, first_epoch)
+def windows(data_file: Path, config: WindowConfig | None = None, seed: int = 0, first_step: int = 0) -> Windows:
+    return Windows(read_clips([data_file], "train"), {}, config or WindowConfig(), SIZE, seed, first_step)
 
 
 def first(dataset: Windows) -> dict[str, torch.Tensor]:
@@ -56,7 +56,7 @@ def test_the_same_seed_gives_the_same_windows_and_another_epoch_others(data_file
     dataset = windows(data_file)
     epochs = [next(iter(dataset))["kpts"][0, 0] for _ in range(2)]
     assert not torch.equal(*epochs)
-    later = first(windows(data_file, first_epoch=1))["kpts"]
+    later = first(windows(data_file, first_step=1))["kpts"]
     assert not torch.equal(one["kpts"][0], later[0])
 
 

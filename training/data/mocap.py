@@ -1,4 +1,4 @@
-"""Motion capture files in the OccKP-1 format (see docs/training.md)."""
+"""Motion capture files in the OccKP-1 format (docs/evaluation.md, "Data files")."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class WindowConfig:
 
 
 class Windows(IterableDataset[Batch]):
-    """Endless batches of windows; every worker and epoch draws its own.
+    """Endless batches of windows; every worker and epoch draws its own, and so does a run resumed at `first_step`.
 
     A batch: kpts (B, T, J, 2) in the person view; visible (B, T, J) in {0, 1}; true_kpts (B, T, J, 2) without noise;
     joints_root_m (B, J, 3) of the newest frame in the view's axes.
@@ -61,11 +61,12 @@ class Windows(IterableDataset[Batch]):
         config: WindowConfig,
         batch: int,
         seed: int,
-        first_epoch: int = 0,
+        first_step: int = 0,
     ) -> None:
         super().__init__()
         self.clips = [clip for clip in clips if len(clip.joints_world_m) >= config.frames]
-        self.config, self.batch, self.seed, self._epoch = config, batch, seed, first_epoch
+        self.config, self.batch, self.seed = config, batch, seed
+        self._first_step, self._epoch = first_step, 0
         self._masks: np.ndarray | None = None
         starts = np.array([len(clip.joints_world_m) - config.frames + 1 for clip in self.clips], dtype=np.float64)
         self.probability = starts
@@ -77,7 +78,7 @@ class Windows(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
-        rng = np.random.default_rng((self.seed, self._epoch, worker.id if worker else 0))
+        rng = np.random.default_rng((self.seed, self._first_step, self._epoch, worker.id if worker else 0))
         self._epoch += 1
         if self._masks is None:  # drawn once a worker: it takes as long as hundreds of batches
             self._masks = self._mask_bank(rng)
@@ -169,8 +170,9 @@ class MocapWindows(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         clips = read_clips(self.files, "train")
-        first_epoch = self.trainer.current_epoch if self.trainer else 0
-        windows = Windows(clips, self.shares, self.window, self.batch_size, self.seed, first_epoch)
+        # a resumed run draws other windows; the trainer's epoch is not restored yet at this point, its step is
+        first_step = self.trainer.global_step if self.trainer else 0
+        windows = Windows(clips, self.shares, self.window, self.batch_size, self.seed, first_step)
         workers = self.workers
         prefetch = 4 if workers else None
         return DataLoader(
