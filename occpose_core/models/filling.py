@@ -50,6 +50,7 @@ class _CrossAttention(nn.Module):
         self.out = _mlp(channels)
 
     def forward(self, feature: Tensor, hidden_bias: Tensor) -> Tensor:
+        """feature: (B, J, C), read where hidden_bias (B, 1, J) is 0, not where it is _MASKED. Returns (B, J, C)."""
         embedding = self.embedding.expand_as(feature)
         token = leaky_relu(self.embed(torch.cat([feature, embedding], dim=-1)))
         return leaky_relu(self.out(_attend(embedding, self.key(token), self.value(token), hidden_bias)))
@@ -66,6 +67,7 @@ class _Refinement(nn.Module):
         self.out = _mlp(channels)
 
     def forward(self, feature: Tensor, guess: Tensor, seen: Tensor) -> Tensor:
+        """feature and guess: (B, J, C), taken where seen (B, J, 1) is true and where not. Returns the better guess."""
         mixed = torch.where(seen, feature, guess)
         token = leaky_relu(self.embed(torch.cat([mixed, self.embedding.expand_as(mixed)], dim=-1)))
         return leaky_relu(self.out(_attend(self.query(token), self.key(token), self.value(token), None)) + guess)
