@@ -48,10 +48,10 @@ class LiftRecipe(Recipe):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         guess = torch.rand(len(batch["kpts"]), device=self.device) < 0.5
         lifted, target = self._lift(batch, guess), batch["joints_root_m"]
-        self.log("train_mpjpe_mm", 1e3 * mpjpe_loss(lifted["joints_root_m"], target), prog_bar=True, batch_size=1)
-        loss = mpjpe_loss(lifted["joints_root_m"], target)
-        loss = loss + self.sigma_weight * gaussian_nll(lifted["joints_root_m"], target, lifted["sigma_m"])
-        return self.checked(loss, "train", batch_idx)
+        mpjpe_m = mpjpe_loss(lifted["joints_root_m"], target)
+        likelihood = gaussian_nll(lifted["joints_root_m"], target, lifted["sigma_m"])
+        self.log("train_mpjpe_mm", 1e3 * mpjpe_m, prog_bar=True, batch_size=1)
+        return self.checked(mpjpe_m + self.sigma_weight * likelihood, "train", batch_idx)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         for name, with_guess in (("val_mpjpe_mm", True), ("val_mpjpe_empty_mm", False)):
