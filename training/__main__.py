@@ -1,13 +1,66 @@
-"""`python -m training fit --config training/configs/<recipe>.yaml --data.files FILE.npz`
-
-docs/training.md goes through it step by step. Other subcommands are Lightning's own.
-"""
+"""`python -m training COMMAND ...`: a table of commands, each of which explains itself with --help."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 
-from training.cli import main
+from occpose_core.errors import OccposeError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """module: has main(argv) -> exit code, and is imported only when the command runs.
+
+    whole: main gets the command's own name too, as the first of its arguments.
+    """
+
+    module: str
+    summary: str
+    whole: bool = False
+
+
+def _lightning(summary: str) -> Command:
+    return Command(module="training.cli", summary=summary, whole=True)
+
+
+COMMANDS: dict[str, Command] = {
+    "fit": _lightning("train one recipe: fit --config training/configs/.../PHASE.yaml --data.files FILE.npz"),
+    "validate": _lightning("validation figures of a checkpoint"),
+    "test": _lightning("test figures of a checkpoint, where a recipe has them"),
+    "predict": _lightning("predictions of a checkpoint, where a recipe has them"),
+    "mean-pose": Command(module="training.mean_pose", summary="the baseline that knows people but looks at none"),
+}
+
+
+def _help(commands: Mapping[str, Command]) -> str:
+    lines = [f"  {name:<12} {command.summary}" for name, command in commands.items()]
+    title = "usage: python -m training COMMAND ...\n\nEach command explains itself: python -m training COMMAND --help"
+    return "\n".join([title, "", *lines])
+
+
+def main(argv: Sequence[str] | None = None, commands: Mapping[str, Command] = COMMANDS) -> int:
+    """Run a command; returns the exit code: 0 done, 2 bad input (one sentence on stderr), 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = arguments[0] if arguments else ""
+    if name in ("", "-h", "--help"):
+        print(_help(commands))
+        return 0 if name else 2
+    if name not in commands:
+        print(f"error: no command {name!r}; known: {', '.join(commands)}", file=sys.stderr)
+        return 2
+    command = commands[name]
+    try:
+        return int(import_module(command.module).main(arguments if command.whole else arguments[1:]))
+    except OccposeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"python -m training {name}: interrupted", file=sys.stderr)
+        return 130
+
 
 if __name__ == "__main__":
     sys.exit(main())

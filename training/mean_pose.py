@@ -1,4 +1,4 @@
-"""`python -m training.mean_pose FILE.npz ... --out mean_pose.npy`: the baseline that knows people but looks at none.
+"""`python -m training mean-pose FILE.npz ... --out mean_pose.npy`: the baseline that knows people but looks at none.
 
 Writes the mean of the training windows' root-relative joints in the person view, (17, 3) float32 metres.
 """
@@ -19,7 +19,8 @@ from training.data.windows import WindowConfig, Windows
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; 2 with one sentence on bad input."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m training mean-pose", description=__doc__, formatter_class=formatter)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.npz")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--batches", type=int, default=40, help="of 1024 windows (default: 40)")
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     except OccposeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    poses = [batch["joints_root_m"].numpy() for batch in itertools.islice(windows, args.batches)]
+    poses = [batch["joints_root_m"][:, -1].numpy() for batch in itertools.islice(windows, args.batches)]
     np.save(args.out, np.concatenate(poses).mean(axis=0, dtype=np.float64).astype(np.float32))
     return 0
 
