@@ -88,25 +88,25 @@ def _directions(rays: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PersonView:
-    """The virtual camera that looks at one person.
+    """The virtual camera that looks at one person in one image; leading axes are people, frames.
 
-    cam_from_view: (..., 3, 3) rotation. scale: (...) ray units per normalised unit. Leading axes are windows.
+    cam_from_view: (..., 3, 3) rotation. scale: (...) ray units per normalised unit.
     """
 
     cam_from_view: np.ndarray
     scale: np.ndarray
 
     def normalise(self, rays: np.ndarray) -> np.ndarray:
-        """Camera rays (..., T, J, 2) -> normalised keypoints (..., T, J, 2) float32."""
+        """Camera rays (..., J, 2) -> normalised keypoints (..., J, 2) float32."""
         homogeneous = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
-        in_view = homogeneous @ self.cam_from_view[..., None, :, :]
-        return np.asarray(rays_from_cam(in_view) / self.scale[..., None, None, None], dtype=np.float32)
+        in_view = homogeneous @ self.cam_from_view
+        return np.asarray(rays_from_cam(in_view) / self.scale[..., None, None], dtype=np.float32)
 
     def rays(self, kpts: np.ndarray) -> np.ndarray:
-        """Normalised keypoints (..., T, J, 2) -> camera rays (..., T, J, 2); the inverse of normalise."""
-        in_view = kpts * self.scale[..., None, None, None]
+        """Normalised keypoints (..., J, 2) -> camera rays (..., J, 2); the inverse of normalise."""
+        in_view = kpts * self.scale[..., None, None]
         homogeneous = np.concatenate([in_view, np.ones_like(in_view[..., :1])], axis=-1)
-        return rays_from_cam(homogeneous @ np.swapaxes(self.cam_from_view, -1, -2)[..., None, :, :])
+        return rays_from_cam(homogeneous @ np.swapaxes(self.cam_from_view, -1, -2))
 
     def to_cam(self, joints_view_m: np.ndarray) -> np.ndarray:
         """Rotate (..., J, 3) vectors from the view's axes to the camera's."""
@@ -116,22 +116,26 @@ class PersonView:
         """Rotate (..., J, 3) vectors from the camera's axes to the view's."""
         return np.asarray(joints_cam_m @ self.cam_from_view)
 
+    def at(self, frame: int) -> PersonView:
+        """The views of one frame: an index into the last leading axis."""
+        return PersonView(cam_from_view=self.cam_from_view[..., frame, :, :], scale=self.scale[..., frame])
+
 
 def view_of(rays: np.ndarray, visible: np.ndarray) -> PersonView:
-    """Point a virtual camera at the visible joints of a window.
+    """Point a virtual camera at the visible joints.
 
-    rays: (..., T, J, 2) in the camera frame. visible: (..., T, J) bool. One view serves the whole window, so that
-    motion inside it is kept. With no visible joint the view is the camera itself.
+    rays: (..., J, 2) in the camera frame. visible: (..., J) bool. Each frame of a window has a view of its own, so that
+    what a network makes of a frame never changes with later ones. With no visible joint the view is the camera itself.
     """
     seen = visible[..., None].astype(np.float64)
     rays = np.where(visible[..., None], rays, 0.0)
-    forward = (_directions(rays) * seen).sum(axis=(-3, -2))
+    forward = (_directions(rays) * seen).sum(axis=-2)
     forward[..., 2] += 1e-9  # the camera's own axis when nothing is visible
     forward /= np.linalg.norm(forward, axis=-1, keepdims=True)
     right = np.stack([forward[..., 2], np.zeros_like(forward[..., 0]), -forward[..., 0]], axis=-1)  # y_cam x forward
     right /= np.linalg.norm(right, axis=-1, keepdims=True)
     cam_from_view = np.stack([right, np.cross(forward, right), forward], axis=-1)
     unit = PersonView(cam_from_view=cam_from_view, scale=np.ones(forward.shape[:-1]))
-    square = (unit.normalise(rays).astype(np.float64) ** 2 * seen).sum(axis=(-3, -2, -1))
-    scale = np.sqrt(square / np.maximum(seen.sum(axis=(-3, -2, -1)), 1.0))
+    square = (unit.normalise(rays).astype(np.float64) ** 2 * seen).sum(axis=(-2, -1))
+    scale = np.sqrt(square / np.maximum(seen.sum(axis=(-2, -1)), 1.0))
     return PersonView(cam_from_view=cam_from_view, scale=np.where(scale < _MIN_SCALE, _MIN_SCALE, scale))

@@ -18,6 +18,8 @@ from occpose_core.skeleton import H36M17
 if TYPE_CHECKING:
     from torch import nn
 
+    from occpose_core.models.pose_model import PoseModel
+
 METADATA_KEY = "occpose"
 NORMALISATION = "person-view"  # camera.PersonView
 HALF_FROM = 1024  # tensors of fewer elements are always stored in single precision
@@ -94,7 +96,7 @@ def save_checkpoint(path: Path, model: nn.Module, info: ModelInfo, half_weights:
     os.replace(temporary, path)
 
 
-def load_checkpoint(path: Path) -> tuple[nn.Module, ModelInfo]:
+def load_checkpoint(path: Path) -> tuple[PoseModel, ModelInfo]:
     """Build the model that a safetensors file describes and load its weights; in evaluation mode.
 
     Raises ModelFileError if the file is missing, damaged or does not fit.
@@ -118,4 +120,5 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, ModelInfo]:
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(":")
         raise ModelFileError(f"{path}: its weights or sizes fit no {info.family} ({reason}); train it again") from error
-    return model.eval(), info
+    model.eval()
+    return model, info

@@ -177,8 +177,9 @@ def ask(engine: Engine, clips: Clips, frames: np.ndarray, look_ahead: int = 0) -
         batch = frames[begin : begin + BATCH]
         window = np.clip(batch[:, None] + steps, clips.start[batch, None], clips.stop[batch, None] - 1)  # (B, T)
         rays, visible = clips.rays[window], clips.visible[window]
-        view = view_of(rays, visible)
-        lifted = engine.run(view.normalise(rays), visible)
+        views = view_of(rays, visible)
+        view = views.at(-1 - look_ahead)
+        lifted = engine.run(views.normalise(rays), visible)
         assert lifted.joints_root_m is not None  # check_mode has seen to it
         joints_m = view.to_cam(lifted.joints_root_m.astype(np.float64))
         answers.joints_m[batch] = joints_m - joints_m[:, _PELVIS, None]

@@ -150,8 +150,9 @@ class PosePipeline:
         if not len(rows):
             return None
         rays, visible = people.rows["rays"][rows], people.rows["visible"][rows]
-        view = view_of(rays, visible)
-        kpts = np.where(visible[..., None], view.normalise(rays), np.float32(0))
+        views = view_of(rays, visible)
+        view = views.at(-1)
+        kpts = np.where(visible[..., None], views.normalise(rays), np.float32(0))
         lifted = self._engine.run(kpts, visible.astype(np.float32))
         assert lifted.joints_root_m is not None  # __init__ has refused other models
         finite = _finite(lifted)
@@ -165,7 +166,7 @@ class PosePipeline:
             return None
         filled = np.where(usable[:, None, None], lifted.filled, 0.0)
         filled_px = np.zeros_like(seen.rays)
-        filled_px[rows] = px_from_rays(view.rays(filled[:, None])[:, 0], camera)
+        filled_px[rows] = px_from_rays(view.rays(filled), camera)
         return filled_px
 
     def _place(

@@ -6,38 +6,32 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
 from occpose_core.checkpoint import ModelInfo
 from occpose_core.errors import OccposeError
 from occpose_core.models.fill_then_lift import FillThenLift, FillThenLiftConfig
 from occpose_core.models.filling import Filling, FillingConfig
 from occpose_core.models.lcn import LCN, LCNConfig
+from occpose_core.models.pose_model import PoseModel
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """A model class, its config dataclass, and where it comes from."""
+    """A model class, its config dataclass, and where it comes from. form: where it is neither "paper" nor "masked"."""
 
-    model: type[nn.Module]
+    model: type[PoseModel]
     config: type[Any]
-    outputs: tuple[str, ...]
-    form: str
     source: str
+    form: str = ""
 
 
 _FILLING_SOURCE = "3D_Occluded_HPE, github.com/XuyangHao123/3D_Occluded_HPE"
 _LCN_SOURCE = "Ci et al., Optimizing Network Structure for 3D Human Pose Estimation, ICCV 2019"
 
 MODELS: dict[str, Family] = {
-    "filling": Family(model=Filling, config=FillingConfig, outputs=("filled",), form="masked", source=_FILLING_SOURCE),
-    "lcn": Family(model=LCN, config=LCNConfig, outputs=("joints_root_m", "sigma_m"), form="masked", source=_LCN_SOURCE),
+    "filling": Family(model=Filling, config=FillingConfig, source=_FILLING_SOURCE),
+    "lcn": Family(model=LCN, config=LCNConfig, source=_LCN_SOURCE),
     "filling-lcn": Family(
-        model=FillThenLift,
-        config=FillThenLiftConfig,
-        outputs=("joints_root_m", "sigma_m", "filled"),
-        form="own",
-        source=f"{_FILLING_SOURCE}; {_LCN_SOURCE}",
+        model=FillThenLift, config=FillThenLiftConfig, source=f"{_FILLING_SOURCE}; {_LCN_SOURCE}", form="own"
     ),
 }
 
@@ -55,7 +49,7 @@ def _config_from(config_type: type[Any], values: dict[str, Any]) -> Any:
     )
 
 
-def build(family: str, config: dict[str, Any]) -> nn.Module:
+def build(family: str, config: dict[str, Any]) -> PoseModel:
     """A freshly initialised model of a family (a key of MODELS) with the given config values."""
     if family not in MODELS:
         raise OccposeError(f"unknown model family {family!r}; known: {', '.join(MODELS)}")
@@ -63,17 +57,19 @@ def build(family: str, config: dict[str, Any]) -> nn.Module:
     return entry.model(_config_from(entry.config, config))
 
 
-def describe(name: str, family: str, model: nn.Module, training: dict[str, Any]) -> ModelInfo:
-    """The ModelInfo of a model of that family."""
+def describe(name: str, family: str, model: PoseModel, training: dict[str, Any], rate_hz: float = 0.0) -> ModelInfo:
+    """The ModelInfo of a model of that family. rate_hz: of the windows that it was trained on, 0 for single frames."""
     entry = MODELS[family]
     return ModelInfo(
         name=name,
         family=family,
-        form=entry.form,
-        config=dataclasses.asdict(model.config),  # type: ignore[call-overload]
+        form=entry.form or ("masked" if model.config.masked else "paper"),
+        config=dataclasses.asdict(model.config),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        outputs=entry.outputs,
-        window=int(model.window),  # type: ignore[arg-type]
+        outputs=model.outputs,
+        window=model.window,
+        rate_hz=rate_hz if model.window > 1 else 0.0,
+        look_ahead_s=model.look_ahead / rate_hz if model.look_ahead else 0.0,
         source=entry.source,
         training=training,
     )

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from occpose_core.models.symmetric import Symmetric
+from occpose_core.models.pose_model import ModelConfig, PoseModel
 from occpose_core.skeleton import H36M17
 
 _MASKED = -1e9  # instead of -inf: with no visible joint at all the weights become uniform, not NaN
 
 
 @dataclass(frozen=True, kw_only=True)
-class FillingConfig:
+class FillingConfig(ModelConfig):
     """Sizes of the filling network; the defaults are the published ones."""
 
     channels: int = 96  # of all tokens, single head
@@ -73,18 +73,20 @@ class _Refinement(nn.Module):
         return leaky_relu(self.out(_attend(self.query(token), self.key(token), self.value(token), None)) + guess)
 
 
-class Filling(Symmetric):
+class Filling(PoseModel):
     """Predicts missing 2D joints of one frame; visible joints pass through bit for bit."""
-
-    window = 1
 
     def __init__(self, config: FillingConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config: FillingConfig = config
         self.up = nn.Linear(2, config.channels)
         self.first = _CrossAttention(config.joints, config.channels)
         self.refine = nn.ModuleList(_Refinement(config.joints, config.channels) for _ in range(config.refinements))
         self.down = nn.Linear(config.channels, 2)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return ("filled",)
 
     def answer(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
         """Fill the newest frame: `filled` (B, J, 2)."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, linear
 
-from occpose_core.models.symmetric import Symmetric
+from occpose_core.models.pose_model import ModelConfig, PoseModel
 from occpose_core.skeleton import H36M17
 
 # Torso links beside the bones: the spine and thorax see hips and shoulders directly.
@@ -27,7 +27,7 @@ _TORSO_LINKS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class LCNConfig:
+class LCNConfig(ModelConfig):
     """Sizes of the network; the defaults are the published ones but for inputs and outputs (2 and 3 there)."""
 
     inputs: int = 3  # x, y, visible
@@ -115,14 +115,14 @@ class _Layer(nn.Module):
         self.mix, self.norm = mix.static(scale.repeat(joints), shift.repeat(joints)), nn.Identity()
 
 
-class LCN(Symmetric):
+class LCN(PoseModel):
     """Lifts one frame of 2D joints to 3D."""
 
     window = 1
 
     def __init__(self, config: LCNConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config: LCNConfig = config
         structure = structure_matrix(config.hops)
         self.head = _Layer(config.inputs, config, structure)
         self.blocks = nn.ModuleList(

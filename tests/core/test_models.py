@@ -16,7 +16,7 @@ from occpose_core.errors import OccposeError  # noqa: E402
 from occpose_core.export import probes  # noqa: E402
 from occpose_core.models import MODELS, build, describe  # noqa: E402
 from occpose_core.models.lcn import LCN, LCNConfig, structure_matrix  # noqa: E402
-from occpose_core.models.symmetric import mirrored  # noqa: E402
+from occpose_core.models.pose_model import mirrored  # noqa: E402
 from occpose_core.skeleton import H36M17  # noqa: E402
 from tests.tolerances import ENGINE, FLOAT32  # noqa: E402
 

@@ -35,6 +35,7 @@ class WindowConfig:
     """What a training window looks like; shares are probabilities."""
 
     frames: int = 1
+    look_ahead: int = 0  # frames behind the one that a model answers
     rate_hz: float = 30.0
     rig: str = "train"
     detectors: Mapping[str, float] = field(default_factory=lambda: {"noisy": 0.7, "detector": 0.3})
@@ -50,8 +51,9 @@ class WindowConfig:
 class Windows(IterableDataset[Batch]):
     """Endless batches of windows; every worker and epoch draws its own, and so does a run resumed at `first_step`.
 
-    A batch: kpts (B, T, J, 2) in the person view; visible (B, T, J) in {0, 1}; true_kpts (B, T, J, 2) without noise;
-    joints_root_m (B, J, 3) of the newest frame in the view's axes.
+    A batch: kpts (B, T, J, 2), each frame in its own person view; visible (B, T, J), 0 = missing, else the detector's
+    score in (0, 1]; true_kpts (B, T, J, 2) without noise; joints_root_m (B, T, J, 3), each frame in its view's axes;
+    clip and start (B,), the index into `clips` and the first frame, to say where a window came from.
     """
 
     def __init__(
@@ -97,48 +99,52 @@ class Windows(IterableDataset[Batch]):
 
     def draw(self, rng: np.random.Generator, masks: np.ndarray) -> Batch:
         """One batch from a generator and a bank of masks (patterns, N, T, J)."""
-        joints_world_m = self._people(rng)
+        clip, start, joints_world_m = self._people(rng)
         views = draw_views(RIGS[self.config.rig], rng, joints_world_m[:, :, _PELVIS])
         joints_cam_m = views.joints_cam_m(joints_world_m)
         true_rays = rays_from_cam(joints_cam_m)
-        rays, given = self._detect(true_rays, rng)
+        rays, score, given = self._detect(true_rays, rng)
         visible = given & views.inside(joints_cam_m)
+        answered = -1 - self.config.look_ahead
         masked = visible & self._pick(masks, rng)
-        enough = masked[:, -1].sum(axis=-1) >= _MIN_VISIBLE
+        enough = masked[:, answered].sum(axis=-1) >= _MIN_VISIBLE
         visible = np.where(enough[:, None, None], masked, visible)
         view = view_of(rays, visible)
-        root_relative = joints_cam_m[:, -1] - joints_cam_m[:, -1, _PELVIS, None]
-        keep = visible[:, -1].sum(axis=-1) >= _MIN_VISIBLE
+        keep = visible[:, answered].sum(axis=-1) >= _MIN_VISIBLE
         arrays = {
             "kpts": view.normalise(rays),
-            "visible": visible,
+            "visible": np.where(visible, score, 0.0),
             "true_kpts": view.normalise(true_rays),
-            "joints_root_m": view.from_cam(root_relative),
+            "joints_root_m": view.from_cam(joints_cam_m - joints_cam_m[:, :, _PELVIS, None]),
         }
-        return {name: torch.from_numpy(array[keep].astype(np.float32)) for name, array in arrays.items()}
+        batch = {name: torch.from_numpy(array[keep].astype(np.float32)) for name, array in arrays.items()}
+        return {**batch, "clip": torch.from_numpy(clip[keep]), "start": torch.from_numpy(start[keep])}
 
-    def _people(self, rng: np.random.Generator) -> np.ndarray:
+    def _people(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Clip index (B,), first frame (B,), joints (B, T, J, 3) with the person changed at random."""
         config = self.config
         chosen = rng.choice(len(self.clips), size=self.batch, p=self.probability)
-        windows = []
-        for index in chosen:
-            joints = self.clips[index].joints_world_m
-            start = int(rng.integers(len(joints) - config.frames + 1))
-            windows.append(joints[start : start + config.frames])
+        lengths = np.array([len(self.clips[index].joints_world_m) for index in chosen])
+        starts = rng.integers(lengths - config.frames + 1)
+        windows = [
+            self.clips[index].joints_world_m[start : start + config.frames]
+            for index, start in zip(chosen, starts, strict=True)
+        ]
         joints_m = mirror(np.stack(windows), rng.random(self.batch) < config.mirrored)
         joints_m = vary_bones(joints_m, rng, config.size_sd, config.bone_sd)
-        return tilt(joints_m, rng.random(self.batch) < config.tilted, rng)
+        return chosen, starts, tilt(joints_m, rng.random(self.batch) < config.tilted, rng)
 
-    def _detect(self, rays: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _detect(self, rays: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rays (B, T, J, 2), scores (B, T, J), and which are given at all, each window by one of the detectors."""
         detectors = self.config.detectors
         share = np.array(list(detectors.values())) / sum(detectors.values())
         kind = rng.choice(len(detectors), size=self.batch, p=share)
-        given_rays, given = np.empty_like(rays), np.empty(rays.shape[:-1], dtype=bool)
+        given_rays, score, given = np.empty_like(rays), np.empty(rays.shape[:-1]), np.empty(rays.shape[:-1], dtype=bool)
         for index, name in enumerate(detectors):
             rows = kind == index
             if rows.any():
-                given_rays[rows], _, given[rows] = detect(name, rays[rows], self.config.rate_hz, rng)
-        return given_rays, given
+                given_rays[rows], score[rows], given[rows] = detect(name, rays[rows], self.config.rate_hz, rng)
+        return given_rays, score, given
 
     def _pick(self, masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(B, T, J) masks of patterns in their shares."""

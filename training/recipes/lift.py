@@ -1,4 +1,4 @@
-"""Recipe `lift`: from 2D with gaps to 3D, on guessed joints where a trained filling network is given."""
+"""Recipe `lift`: from 2D with gaps to 3D with a single-frame lifter of any family."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.recipes.recipe import Recipe
 
 
 class LiftRecipe(Recipe):
-    """Trains a lifter by MPJPE, and its sigma by the likelihood of the errors it makes.
+    """Trains a lifter by MPJPE, and its sigma, if it has one, by the likelihood of the errors it makes.
 
     filling: checkpoint of a filling network (frozen). With it, a random half of the windows has its missing joints
     guessed and the other half has them empty, so that one lifter serves with and without it.
@@ -23,38 +23,48 @@ class LiftRecipe(Recipe):
 
     def __init__(
         self,
+        family: str,
         config: dict[str, Any] = {},  # noqa: B006  never changed
         learning_rate: float = 1e-3,
         decay: float = 0.96,
+        halve_every: int = 0,
+        amsgrad: bool = False,
+        weight_decay: float = 0.0,
         sigma_weight: float = 0.02,
         filling: Path | None = None,
         init: Path | None = None,
     ) -> None:
-        super().__init__("lcn", config, learning_rate, decay, init)
+        super().__init__(family, config, learning_rate, decay, init, halve_every, amsgrad, weight_decay)
         self.save_hyperparameters()
         self.sigma_weight = sigma_weight
         self.filling = load_checkpoint(filling)[0].requires_grad_(False) if filling else None
 
-    def _lift(self, batch: Batch, guess: Tensor) -> dict[str, Tensor]:
+    def _lift(self, batch: Batch, guess: Tensor | None) -> dict[str, Tensor]:
         """guess: (B,) bool, whose missing joints are filled."""
         kpts, visible = batch["kpts"], batch["visible"]
-        seen = visible[:, -1, :, None]
-        given = kpts[:, -1] * seen
-        if self.filling is not None:
-            filled = self.filling.eval().answer(kpts, visible)["filled"]  # type: ignore[operator]
-            given = torch.where(guess[:, None, None], filled, given)
-        return self.model.lift(given, seen)  # type: ignore[operator]
+        if self.filling is None or guess is None:
+            return self.model.answer(kpts, visible)
+        seen = (visible[:, -1, :, None] > 0).to(kpts.dtype)
+        filled = self.filling.eval().answer(kpts, visible)["filled"]  # type: ignore[operator]
+        given = torch.where(guess[:, None, None], filled, kpts[:, -1] * seen)
+        return self.model.lift(given, seen)  # type: ignore[operator, no-any-return]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         guess = torch.rand(len(batch["kpts"]), device=self.device) < 0.5
-        lifted, target = self._lift(batch, guess), batch["joints_root_m"]
-        mpjpe_m = mpjpe_loss(lifted["joints_root_m"], target)
-        likelihood = gaussian_nll(lifted["joints_root_m"], target, lifted["sigma_m"])
+        lifted, target = self._lift(batch, guess), batch["joints_root_m"][:, -1]
+        loss = mpjpe_m = mpjpe_loss(lifted["joints_root_m"], target)
+        if "sigma_m" in lifted:
+            likelihood = gaussian_nll(lifted["joints_root_m"], target, lifted["sigma_m"])
+            loss = mpjpe_m + self.sigma_weight * likelihood
         self.log("train_mpjpe_mm", 1e3 * mpjpe_m, prog_bar=True, batch_size=1)
-        return self.checked(mpjpe_m + self.sigma_weight * likelihood, "train", batch_idx)
+        return self.checked(loss, "train", batch_idx)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        for name, with_guess in (("val_mpjpe_mm", True), ("val_mpjpe_empty_mm", False)):
-            guess = torch.full((len(batch["kpts"]),), with_guess, device=self.device)
-            joints_m = self._lift(batch, guess)["joints_root_m"]
-            self.log(name, 1e3 * mpjpe_loss(joints_m, batch["joints_root_m"]), prog_bar=with_guess, batch_size=1)
+        target = batch["joints_root_m"][:, -1]
+        guess = torch.ones(len(target), dtype=torch.bool, device=self.device)
+        lifted = {"val_mpjpe_mm": self._lift(batch, guess)}
+        if self.filling is not None:
+            lifted["val_mpjpe_empty_mm"] = self._lift(batch, None)
+        for name, answer in lifted.items():
+            error_mm = 1e3 * mpjpe_loss(answer["joints_root_m"], target)
+            self.log(name, error_mm, prog_bar=name == "val_mpjpe_mm", batch_size=1)

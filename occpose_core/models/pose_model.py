@@ -1,0 +1,106 @@
+"""What all models of one person share: their inputs and outputs, mirroring, and the two forms.
+
+The `paper` form of a published system is told nothing of missing joints: their coordinates become (0, 0). The `masked`
+form of the same network also sees which joints are missing, and says how sure it is of each.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from occpose_core.skeleton import H36M17
+
+_PELVIS = H36M17.index("pelvis")
+_LOG_SIGMA = (-7.0, 1.0)  # 0.9 mm to 2.7 m
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What every family's config has.
+
+    masked: the form. flip_average: answer for the mirrored person too and average, for twice the arithmetic; left and
+    right are then treated alike, exactly. The papers do it in their evaluations only.
+    """
+
+    masked: bool = False
+    flip_average: bool = False
+
+
+def mirrored(points: Tensor) -> Tensor:
+    """Mirror (..., J, C) points: x is negated, left and right joints change places."""
+    flipped = points[..., H36M17.mirror.tolist(), :]
+    return torch.cat([-flipped[..., :1], flipped[..., 1:]], dim=-1)
+
+
+def joint_inputs(kpts: Tensor, visible: Tensor, masked: bool) -> Tensor:
+    """Network input (..., J, 2), or (..., J, 3) with 1 for visible: hidden coordinates are 0, whatever was given.
+
+    kpts: (..., J, 2). visible: (..., J), 0 = missing.
+    """
+    seen = (visible > 0)[..., None]
+    kpts = torch.where(seen, kpts, torch.zeros_like(kpts))
+    return torch.cat([kpts, seen.to(kpts.dtype)], dim=-1) if masked else kpts
+
+
+def joint_outputs(raw: Tensor, masked: bool) -> dict[str, Tensor]:
+    """Joints (..., J, 3) m of a network's raw answer (..., J, 3); masked (..., J, 4): pelvis at 0, and sigma (..., J).
+
+    In the paper form the root is predicted like any joint (its target is 0); PoseModel.forward sets it to 0.
+    """
+    if not masked:
+        return {"joints_root_m": raw}
+    joints = raw[..., :3] - raw[..., _PELVIS, None, :3]
+    return {"joints_root_m": joints, "sigma_m": torch.exp(raw[..., 3].clamp(*_LOG_SIGMA))}
+
+
+class PoseModel(nn.Module, ABC):
+    """Base of all models; subclasses implement `answer` and `fold`.
+
+    window: frames of input. look_ahead: how many of them lie behind the answered one.
+    """
+
+    config: ModelConfig
+    window: int = 1
+    look_ahead: int = 0
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Of "joints_root_m", "sigma_m" and "filled", what `forward` gives."""
+        return ("joints_root_m", "sigma_m") if self.config.masked else ("joints_root_m",)
+
+    @abstractmethod
+    def answer(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
+        """The network's own answer: what `forward` returns, before averaging. Training sees this alone."""
+
+    @abstractmethod
+    def fold(self) -> None:
+        """Make everything static that can be, in place, for deployment; equal in evaluation mode."""
+
+    def forward(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
+        """Answer for one frame of the window, the newest unless the model looks ahead.
+
+        kpts: (B, T, J, 2), each frame in its own person view, of any value where hidden. visible: (B, T, J), 0 =
+        missing, else the detector's score in (0, 1].
+        Returns `joints_root_m` (B, J, 3), `sigma_m` (B, J) and `filled` (B, J, 2), as far as the model has them.
+        """
+        answer = self._average(kpts, visible) if self.config.flip_average else self.answer(kpts, visible)
+        if not self.config.masked and "joints_root_m" in answer:
+            joints = answer["joints_root_m"]
+            parts = (joints[:, :_PELVIS], torch.zeros_like(joints[:, :1]), joints[:, _PELVIS + 1 :])
+            answer = {**answer, "joints_root_m": torch.cat(parts, dim=1)}
+        return {name: answer[name] for name in self.outputs}
+
+    def _average(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
+        """The mean of the answers for the person and, mirrored back, for the mirrored person."""
+        swap = H36M17.mirror.tolist()
+        both = self.answer(torch.cat([kpts, mirrored(kpts)]), torch.cat([visible, visible[..., swap]]))
+        answer = {}
+        for name in self.outputs:
+            straight, mirror = both[name].unflatten(0, (2, -1))  # type: ignore[no-untyped-call]
+            back = mirror[..., swap] if name == "sigma_m" else mirrored(mirror)
+            answer[name] = (straight + back) / 2
+        return answer
