@@ -152,10 +152,6 @@ def test_the_gate_and_where_to_get_the_files(files: tuple[Path, Path], tmp_path:
 def test_actions_are_pooled_by_their_first_word() -> None:
     names = ("Walking 1", "Walking", "SittingDown 2")
     assert [pool(name) for name in names] == ["Walking", "Walking", "SittingDown"]
-        "Walking",
-        "Walking",
-        "SittingDown",
-    ]
 
 
 def test_files_with_17_joints_are_read_too(tmp_path: Path) -> None:
