@@ -21,12 +21,12 @@ _CHAIN = (
     ("thorax", "nose", 1.0, 0.121),
     ("nose", "head_top", 1.0, 0.115),
 )
-_CHAIN_STARTS = H36M17.indices(*(start for start, _, _, _ in _CHAIN))
-_CHAIN_ENDS = H36M17.indices(*(end for _, end, _, _ in _CHAIN))
-_CHAIN_SHARES = np.array([share for _, _, share, _ in _CHAIN])
+CHAIN_STARTS = H36M17.indices(*(start for start, _, _, _ in _CHAIN))
+CHAIN_ENDS = H36M17.indices(*(end for _, end, _, _ in _CHAIN))
 _ANKLE_HEIGHT_M = 0.08  # the ankle joint above the sole of a standing person
 _CHAIN_M = sum(share * length_m for _, _, share, length_m in _CHAIN)
-_STATURE_PER_CHAIN = (_CHAIN_M + _ANKLE_HEIGHT_M) / _CHAIN_M
+# Stature is the sum of these times the lengths of the bones from CHAIN_STARTS to CHAIN_ENDS.
+STATURE_WEIGHTS = (_CHAIN_M + _ANKLE_HEIGHT_M) / _CHAIN_M * np.array([share for _, _, share, _ in _CHAIN])
 
 # Nearer than this no camera sees a person; a solution there is a misfit.
 _NEAREST_M = 0.1
@@ -72,8 +72,8 @@ def stature_m(joints_m: np.ndarray) -> np.ndarray:
     straight in the two motion sets that occpose trains on, head height over this chain is 1.034 and 1.046 (medians over
     subjects).
     """
-    lengths = np.linalg.norm(joints_m[..., _CHAIN_ENDS, :] - joints_m[..., _CHAIN_STARTS, :], axis=-1)
-    return np.asarray(lengths @ (_CHAIN_SHARES * _STATURE_PER_CHAIN))
+    lengths = np.linalg.norm(joints_m[..., CHAIN_ENDS, :] - joints_m[..., CHAIN_STARTS, :], axis=-1)
+    return np.asarray(lengths @ STATURE_WEIGHTS)
 
 
 def place_root(joints_root_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

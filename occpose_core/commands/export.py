@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if args.filling:
         filling, _ = load_checkpoint(model_path(args.filling, ".safetensors"))
         model = FillThenLift.of(filling, model)
-        info = describe(f"filling-{info.name}", "filling-lcn", model, info.training)
+        info = describe(f"filling-{info.name}", f"filling-{info.family}", model, info.training)
     info = dataclasses.replace(info, name=args.name or info.name)
     targets = [
         args.out / f"{info.name}{suffix}" for suffix in (".onnx", *((".safetensors",) if not args.filling else ()))

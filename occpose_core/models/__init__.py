@@ -8,7 +8,8 @@ from typing import Any
 
 from occpose_core.checkpoint import ModelInfo
 from occpose_core.errors import OccposeError
-from occpose_core.models.fill_then_lift import FillThenLift, FillThenLiftConfig
+from occpose_core.models.elepose import ElePose, ElePoseConfig
+from occpose_core.models.fill_then_lift import FillThenElePoseConfig, FillThenLift, FillThenLiftConfig
 from occpose_core.models.filling import Filling, FillingConfig
 from occpose_core.models.htnet import HTNet, HTNetConfig
 from occpose_core.models.lcn import LCN, LCNConfig
@@ -26,15 +27,20 @@ class Family:
 
 
 _FILLING_SOURCE = "3D_Occluded_HPE, github.com/XuyangHao123/3D_Occluded_HPE"
+_ELEPOSE_SOURCE = "Wandt et al., ElePose, CVPR 2022"
 _HTNET_SOURCE = "Cai et al., HTNet: Human Topology Aware Network for 3D Human Pose Estimation, ICASSP 2023"
 _LCN_SOURCE = "Ci et al., Optimizing Network Structure for 3D Human Pose Estimation, ICCV 2019"
 
 MODELS: dict[str, Family] = {
     "filling": Family(model=Filling, config=FillingConfig, source=_FILLING_SOURCE),
+    "elepose": Family(model=ElePose, config=ElePoseConfig, source=f"{_ELEPOSE_SOURCE}; {_FILLING_SOURCE}"),
     "htnet": Family(model=HTNet, config=HTNetConfig, source=_HTNET_SOURCE),
     "lcn": Family(model=LCN, config=LCNConfig, source=_LCN_SOURCE),
     "filling-lcn": Family(
         model=FillThenLift, config=FillThenLiftConfig, source=f"{_FILLING_SOURCE}; {_LCN_SOURCE}", form="own"
+    ),
+    "filling-elepose": Family(
+        model=FillThenLift, config=FillThenElePoseConfig, source=f"{_ELEPOSE_SOURCE}; {_FILLING_SOURCE}"
     ),
 }
 

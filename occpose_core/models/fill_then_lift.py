@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from occpose_core.errors import OccposeError
+from occpose_core.models.elepose import ElePose, ElePoseConfig
 from occpose_core.models.filling import Filling, FillingConfig
 from occpose_core.models.lcn import LCN, LCNConfig
 from occpose_core.models.pose_model import ModelConfig, PoseModel
 
 # Lifters of one frame that can stand behind the filling network.
-LIFTERS: dict[type[ModelConfig], type[PoseModel]] = {LCNConfig: LCN}
+LIFTERS: dict[type[ModelConfig], type[PoseModel]] = {LCNConfig: LCN, ElePoseConfig: ElePose}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,13 @@ class FillThenLiftConfig(ModelConfig):
 
     filling: FillingConfig = field(default_factory=FillingConfig)
     lifter: ModelConfig = field(default_factory=LCNConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FillThenElePoseConfig(FillThenLiftConfig):
+    """The label-free lifter behind the filling network."""
+
+    lifter: ModelConfig = field(default_factory=ElePoseConfig)
 
 
 class FillThenLift(PoseModel):
