@@ -14,7 +14,7 @@ from occpose_core.errors import OccposeError
 class Command:
     """module: has main(argv) -> exit code, and is imported only when the command runs.
 
-    whole: main gets the command's own name too, as the first of its arguments.
+    whole: main gets everything, its own name first: argv, or None for the process's own.
     """
 
     module: str
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None, commands: Mapping[str, Command] = CO
         return 2
     command = commands[name]
     try:
-        return int(import_module(command.module).main(arguments if command.whole else arguments[1:]))
+        return int(import_module(command.module).main(argv if command.whole else arguments[1:]))
     except OccposeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

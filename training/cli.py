@@ -2,101 +2,157 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from jsonargparse import Namespace
+from jsonargparse.typing import PositiveFloat
+from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from occpose_core.checkpoint import save_checkpoint
 from occpose_core.errors import OccposeError
-from occpose_core.models import describe
-from training.data.windows import MocapWindows
+from training.budget import length
+from training.checkpoints import AtomicCheckpointIO, check_checkpoint, lock
 from training.recipes.recipe import Recipe
 
-# What torch raises for checkpoints that are cut off, of another format, or hold code.
-_DAMAGE = (
-    AssertionError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-)
+_DATA = "training.data.windows.MocapWindows"
+
+
+class _Figures(Callback):
+    """The last epoch's figures, kept in the checkpoint too: a run may be killed before its model is written."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, float] = {}
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.figures = {name: round(float(value), 5) for name, value in trainer.callback_metrics.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self.figures)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.figures = dict(state_dict)
 
 
 class TrainingCLI(LightningCLI):
-    """Adds what every run has: a name, a checkpoint each epoch, and resuming from the last one."""
+    """Adds what every run has: a name, a length, a checkpoint each epoch, and resuming from the last one."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--name", type=str, required=True, help="name of the trained model")
         parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder for checkpoints and logs")
         parser.add_argument("--fresh", type=bool, default=False, help="start anew although a checkpoint is there")
+        parser.add_argument("--budget", type=PositiveFloat | None, help="poses to train on, instead of epochs")
+        parser.add_argument(
+            "--schedule_epochs",
+            type=PositiveFloat,
+            default=1.0,
+            help="epochs of the learning rate schedule that one epoch counts for (--budget sets it)",
+        )
+        parser.set_defaults({"data": {"class_path": _DATA}})
+
+    @property
+    def options(self) -> Namespace:
+        """What was given, to the subcommand if there is one."""
+        return self.config[self.subcommand] if self.subcommand else self.config
+
+    @property
+    def folder(self) -> Path:
+        """Where this run's files are."""
+        return Path(self.options.runs) / str(self.options.name)
+
+    def _window(self) -> tuple[int, float]:
+        """Frames of a training window and their rate."""
+        window = self.options.data.init_args.get("window")
+        return (window.frames, window.rate_hz) if window else (1, 0.0)
+
+    def before_instantiate_classes(self) -> None:
+        """Turn a budget into epochs, which is what the saved configuration then has."""
+        options = self.options
+        if not options.get("budget"):
+            return
+        data, trainer = options.data.init_args, options.trainer
+        given = length(
+            options.budget,
+            data.batch_size,
+            self._window()[0],
+            trainer.max_epochs or 1,
+            data.get("validation_windows", 0),
+        )
+        options.budget, options.schedule_epochs = None, given.schedule_epochs
+        trainer.max_epochs, trainer.limit_train_batches = given.epochs, given.batches
+        if "validation_windows" in data:
+            data.validation_windows = given.validation_windows
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         from lightning.pytorch.loggers import TensorBoardLogger
 
         folder = self.folder
+        self.figures = _Figures()
+        last = ModelCheckpoint(
+            dirpath=folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+        )
         return super().instantiate_trainer(
             **kwargs,
             default_root_dir=folder,
             logger=TensorBoardLogger(folder, name="", version=""),
-            callbacks=[ModelCheckpoint(dirpath=folder, filename="last", enable_version_counter=False)],
+            callbacks=[self.figures, last],
+            plugins=[AtomicCheckpointIO()],
         )
 
-    @property
-    def folder(self) -> Path:
-        """Where this run's files are."""
-        options = self.config[self.subcommand] if self.subcommand else self.config
-        return Path(options.runs) / str(options.name)
-
     def before_fit(self) -> None:
+        self.model.schedule_epochs = self.options.schedule_epochs
+        if self.trainer.is_global_zero:
+            self.locked = lock(self.folder)
         last = self.folder / "last.ckpt"
-        if last.exists() and not self.config.fit.fresh:
-            _check_checkpoint(last)
-            print(f"resuming from {last}", file=sys.stderr)
+        if last.exists() and not self.options.fresh:
+            check_checkpoint(last)
+            if self.trainer.is_global_zero:
+                print(f"resuming from {last}", file=sys.stderr)
             self.fit_kwargs = {"ckpt_path": str(last), "weights_only": True}
 
     def fit(self, model: LightningModule, **kwargs: Any) -> None:
-        self.trainer.fit(model, **{**kwargs, **getattr(self, "fit_kwargs", {})})
+        try:
+            self.trainer.fit(model, **{**kwargs, **getattr(self, "fit_kwargs", {})})
+        except SystemExit as error:  # how Lightning ends what Ctrl-C or SIGTERM stopped
+            raise KeyboardInterrupt from error
 
     def after_fit(self) -> None:
         recipe = self.model
         assert isinstance(recipe, Recipe)
-        figures = {name: round(float(value), 5) for name, value in self.trainer.callback_metrics.items()}
-        training = {"recipe": type(recipe).__name__, "steps": self.trainer.global_step, "figures": figures}
-        path = self.folder / f"{self.config.fit.name}.safetensors"
-        save_checkpoint(path, recipe.model, describe(self.config.fit.name, recipe.family, recipe.model, training))
-        print(f"model written to {path}")
-
-
-def _check_checkpoint(path: Path) -> None:
-    """Raise OccposeError if a checkpoint is damaged, or holds more than numbers: reading it never runs code."""
-    try:
-        torch.load(path, map_location="cpu", weights_only=True)
-    except _DAMAGE as error:
-        reason = "it is damaged or foreign; start anew with --fresh true"
-        raise OccposeError(f"cannot resume from {path}: {reason}") from error
+        frames, rate_hz = self._window()
+        poses = self.trainer.global_step * int(self.options.data.init_args.batch_size) * frames
+        training = {
+            "recipe": type(recipe).__name__,
+            "steps": self.trainer.global_step,
+            "poses": poses,
+            "seed": self.options.seed_everything,
+            "figures": self.figures.figures,
+        }
+        path = self.folder / f"{self.options.name}.safetensors"
+        if self.trainer.is_global_zero:
+            recipe.save(path, self.options.name, training, rate_hz)
+            print(f"model written to {path}")
+        self.trainer.strategy.barrier("model written")  # the next run of any process may need the file
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the training command; 2 with one sentence on bad input."""
+    """Run the training command; 2 with one sentence on bad input, 130 interrupted."""
     try:
         TrainingCLI(
             Recipe,
-            MocapWindows,
+            LightningDataModule,
             args=argv,
             subclass_mode_model=True,
+            subclass_mode_data=True,
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,
         )
     except (OccposeError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last epoch", file=sys.stderr)
+        return 130
     return 0

@@ -139,7 +139,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step(
         "lift",
         data_file,
         tmp_path,
-        "--model.init_args.config={channels: 4}",
+        "--model.init_args.config={masked: true, channels: 4, max_norm: 0}",
         "--model.init_args.learning_rate=1e30",
         "--trainer.limit_train_batches=20",
         "--trainer.gradient_clip_val=null",

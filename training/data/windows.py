@@ -87,6 +87,11 @@ class Windows(IterableDataset[Batch]):
         while True:
             yield self.draw(rng, self._masks)
 
+    def origin(self, clip: int, start: int) -> str:
+        """Where a window came from, in words."""
+        source = self.clips[clip]
+        return f"clip {source.name!r} of {source.source}, frames {start} to {start + self.config.frames - 1}"
+
     def _mask_bank(self, rng: np.random.Generator) -> np.ndarray:
         """(patterns, N, T, J) bool."""
 
@@ -173,12 +178,18 @@ class MocapWindows(lightning.LightningDataModule):
         self.files, self.window, self.batch_size = files, window, batch_size
         self.shares = dict(zip(map(str, files), shares, strict=True)) if shares else {}
         self.validation_windows, self.workers, self.seed = validation_windows, workers, seed
+        self._windows: dict[str, Windows] = {}
+
+    def origin(self, step: str, clip: int, start: int) -> str:
+        """Where a window of a batch came from; step: "train" or "val"."""
+        return self._windows[step].origin(clip, start)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         clips = read_clips(self.files, "train")
         # a resumed run draws other windows; the trainer's epoch is not restored yet at this point, its step is
         first_step = self.trainer.global_step if self.trainer else 0
         windows = Windows(clips, self.shares, self.window, self.batch_size, self.seed, first_step)
+        self._windows["train"] = windows
         workers = self.workers
         prefetch = 4 if workers else None
         return DataLoader(
@@ -187,6 +198,7 @@ class MocapWindows(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         windows = Windows(read_clips(self.files, "val"), {}, self.window, self.batch_size, self.seed)
+        self._windows["val"] = windows
         batches = iter(windows)
         fixed = [next(batches) for _ in range(max(1, self.validation_windows // self.batch_size))]
         return DataLoader(fixed, batch_size=None, shuffle=False)  # type: ignore[arg-type]

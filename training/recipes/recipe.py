@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import lightning
 import torch
 from torch import Tensor
 
-from occpose_core.checkpoint import load_checkpoint
-from occpose_core.models import build
+from occpose_core.checkpoint import load_checkpoint, save_checkpoint
+from occpose_core.models import build, describe
+from training.origin import origin
 
 
 class Recipe(lightning.LightningModule):
@@ -18,7 +20,11 @@ class Recipe(lightning.LightningModule):
 
     family, config: of occpose_core.models. learning_rate is multiplied by `decay` after each epoch, and by one half
     instead after each `halve_every`-th, if that is not 0. init: checkpoint to start from.
+    schedule_epochs: that one epoch of the run counts for; more than 1 in a run with a budget.
     """
+
+    schedule_epochs: float = 1.0
+    _batch: Mapping[str, Tensor] | None = None
 
     def __init__(
         self,
@@ -39,15 +45,29 @@ class Recipe(lightning.LightningModule):
         self.learning_rate, self.decay, self.halve_every = learning_rate, decay, halve_every
         self.amsgrad, self.weight_decay = amsgrad, weight_decay
 
+    def on_train_batch_start(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
+        self._batch = batch
+
+    def on_validation_batch_start(self, batch: Mapping[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._batch = batch
+
     def checked(self, loss: Tensor, step: str, batch_idx: int) -> Tensor:
-        """Log the loss; FloatingPointError if it is not finite."""
+        """Log the loss; FloatingPointError with the batch's origin if it is not finite. step: "train" or "val"."""
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"{step} loss is {loss.item()} in epoch {self.current_epoch}, batch {batch_idx} (step"
-                f" {self.global_step}); lower model.learning_rate or look at the data"
+                f" {self.global_step}); {origin(self._batch, getattr(self.trainer, 'datamodule', None), step)}"
             )
         self.log(f"{step}_loss", loss, prog_bar=True, batch_size=1)
         return loss
+
+    def log(self, name: str, value: Any, **options: Any) -> None:  # type: ignore[override]
+        """As LightningModule.log; validation figures are the mean over all processes."""
+        super().log(name, value, **{"sync_dist": name.startswith("val"), **options})
+
+    def save(self, path: Path, name: str, training: dict[str, Any], rate_hz: float) -> None:
+        """Write what was trained to a file that load_checkpoint reads; training: for ModelInfo."""
+        save_checkpoint(path, self.model, describe(name, self.family, self.model, training, rate_hz))
 
     def learning_rate_factor(self, epoch: int) -> float:
         """Of the first epoch's rate, after so many epochs."""
@@ -59,4 +79,7 @@ class Recipe(lightning.LightningModule):
         optimizer = torch.optim.Adam(
             trained, lr=self.learning_rate, amsgrad=self.amsgrad, weight_decay=self.weight_decay
         )
-        return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, self.learning_rate_factor)]
+        return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor_of_run)]
+
+    def _factor_of_run(self, epoch: int) -> float:
+        return self.learning_rate_factor(round(epoch * self.schedule_epochs))
