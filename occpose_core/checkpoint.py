@@ -33,8 +33,10 @@ class ModelFileError(OccposeError):
 class ModelInfo:
     """What a model is and what it expects.
 
-    window: frames of input. rate_hz: that the window was trained at (0 = any, for single frames). look_ahead_s: future
-    that the answer waits for. outputs: of "joints_root_m", "sigma_m", "filled". training: data, steps, seed, figures.
+    window: frames that an answer depends on; a streaming model takes them one at a time and keeps state_size numbers a
+    person (0 frames = all so far). rate_hz: that the window was trained at (0 = any, for single frames). look_ahead_s:
+    future that the answer waits for. outputs: of "joints_root_m", "sigma_m", "filled". training: data, steps, seed,
+    figures.
     """
 
     name: str
@@ -47,6 +49,7 @@ class ModelInfo:
     rate_hz: float = 0.0
     look_ahead_s: float = 0.0
     streaming: bool = False
+    state_size: int = 0
     layout: str = H36M17.name
     normalisation: str = NORMALISATION
     source: str = ""
@@ -56,6 +59,11 @@ class ModelInfo:
     def lifts(self) -> bool:
         """Whether the model gives 3D."""
         return "joints_root_m" in self.outputs
+
+    @property
+    def frames(self) -> int:
+        """Frames that one call of the engine takes."""
+        return 1 if self.streaming else self.window
 
     def to_json(self) -> str:
         """One JSON object."""

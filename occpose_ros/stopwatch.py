@@ -34,7 +34,7 @@ def _timings(once: Callable[[], tuple[float, ...]], seconds: float) -> list[tupl
 def model_ms(engine: Engine, people: int, seconds: float, seed: int = 0) -> list[float]:
     """Milliseconds of single calls of a model with one batch of people, a quarter of their joints hidden."""
     rng = np.random.default_rng(seed)
-    shape = (people, engine.info.window, len(H36M17.joints))
+    shape = (people, engine.info.frames, len(H36M17.joints))
     kpts = rng.standard_normal((*shape, 2)).astype(np.float32)
     visible = (rng.random(shape) < _VISIBLE_SHARE).astype(np.float32)
 
@@ -53,10 +53,10 @@ class _Tapped:
         self.info, self.backend = engine.info, engine.backend
         self._engine = engine
 
-    def run(self, kpts: np.ndarray, visible: np.ndarray) -> Lifted:
+    def run(self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None) -> Lifted:
         """See Engine.run."""
-        self.batch = (kpts, visible)
-        return self._engine.run(kpts, visible)
+        self.batch = (kpts, visible, state)
+        return self._engine.run(kpts, visible, state)
 
 
 def pipeline_ms(

@@ -1,7 +1,8 @@
-"""List the models that come with occpose.
+"""List the models of occpose: first those whose weights come with it, then those that you can train.
 
 The default model runs where no other is named. `published` counts the parameters of the networks as in their papers,
-`shipped` those of these weights. `--json` prints every fact that the model files hold.
+`shipped` those of these weights. A paper form is told nothing of missing joints, a masked one sees which they are; look
+ahead is the future that an answer waits for, in seconds. `--json` prints every fact, also what the model files hold.
 
     occpose models
     occpose models --json
@@ -13,12 +14,25 @@ import argparse
 import json
 from typing import Any
 
+from occpose_core.catalogue import CATALOGUE, Entry
 from occpose_core.checkpoint import ModelInfo
 from occpose_core.report import Cell, Table, text_table
 from occpose_core.runtime import DEFAULT_MODEL, load, shipped_models
 
-# Family -> parameters of the published networks, with their own inputs and outputs; a test builds and counts them.
-PUBLISHED_PARAMETERS = {"filling": 191_330, "lcn": 7_203_507, "filling-lcn": 191_330 + 7_203_507}
+# Column of the table -> title.
+_COLUMNS = {
+    "name": "name",
+    "form": "form",
+    "parameters": "published",
+    "shipped_parameters": "shipped",
+    "window": "window",
+    "look_ahead_s": "look ahead",
+    "streaming": "streams",
+    "default": "default",
+    "gives": "gives",
+}
+
+_NOTE = "look ahead in s. Where nothing is shipped, docs/systems.md says how to train the model."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,12 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
 
 
-def _facts(info: ModelInfo) -> dict[str, Any]:
+def _shipped(info: ModelInfo) -> dict[str, Any]:
+    entry = CATALOGUE.get(info.name)
     return {
         "name": info.name,
         "family": info.family,
         "form": info.form,
-        "parameters": PUBLISHED_PARAMETERS.get(info.family, info.parameters),
+        "parameters": entry.parameters if entry else info.parameters,
         "shipped_parameters": info.parameters,
         "window": info.window,
         "look_ahead_s": info.look_ahead_s,
@@ -45,17 +60,41 @@ def _facts(info: ModelInfo) -> dict[str, Any]:
     }
 
 
+def _trainable(entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "family": entry.family,
+        "form": entry.form,
+        "parameters": entry.parameters,
+        "shipped_parameters": None,
+        "window": entry.window,
+        "look_ahead_s": entry.look_ahead_s,
+        "streaming": entry.streams,
+        "default": False,
+        "weights": False,
+        "gives": list(entry.outputs),
+        "source": entry.source,
+        "config": entry.config,
+        "training": {"system": entry.system},
+    }
+
+
 def run(args: argparse.Namespace) -> int:
     """Print the table or the JSON list."""
-    facts = [_facts(load(name).info) for name in shipped_models()]
+    shipped = shipped_models()
+    facts = [_shipped(load(name).info) for name in shipped]
+    facts += [_trainable(entry) for name, entry in CATALOGUE.items() if name not in shipped]
     if args.json:
         print(json.dumps(facts, indent=2))
         return 0
-    columns = ("name", "form", "parameters", "shipped_parameters", "window", "look_ahead_s", "default", "gives")
-    rows = tuple(tuple(_cell(model[column]) for column in columns) for model in facts)
-    titles = {"parameters": "published", "shipped_parameters": "shipped"}
-    print(text_table(Table(title="", columns=tuple(titles.get(name, name) for name in columns), rows=rows)))
+    rows = tuple(tuple(_cell(model[column]) for column in _COLUMNS) for model in facts)
+    print(text_table(Table(title="", columns=tuple(_COLUMNS.values()), rows=rows, note=_NOTE)))
     return 0
+
+
+_NOTE = (
+    "look ahead in s. Models with nothing under shipped have no weights here: docs/systems.md says how to train them."
+)
 
 
 def _cell(value: object) -> Cell:

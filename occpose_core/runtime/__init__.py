@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable
 from pathlib import Path
 
+from occpose_core.catalogue import CATALOGUE
 from occpose_core.checkpoint import ModelFileError
 from occpose_core.runtime.engine import Engine, Lifted
 
@@ -47,8 +48,13 @@ def model_path(model: str | Path, suffix: str = ".onnx") -> Path:
             raise ModelFileError(f"no model file at {path}; `occpose models` lists the shipped ones")
         return path
     shipped = shipped_models()
+    if str(model) in CATALOGUE and str(model) not in shipped:
+        raise ModelFileError(
+            f"no weights of {str(model)!r} come with occpose; train it with `python -m training system"
+            f" {CATALOGUE[str(model)].system} --help` and give the path of its .onnx file"
+        )
     if str(model) not in shipped:
-        near = difflib.get_close_matches(str(model), shipped, n=1)
+        near = difflib.get_close_matches(str(model), [*shipped, *CATALOGUE], n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ModelFileError(
             f"unknown model {str(model)!r}; {hint}give one of {', '.join(shipped)} or a path that ends in .onnx"

@@ -15,11 +15,13 @@ class Lifted:
     """A model's answer for B people, in their person views; None where the model has no such output.
 
     joints_root_m: (B, J, 3) relative to the pelvis. sigma_m: (B, J). filled: (B, J, 2), visible joints as given.
+    state: (B, S) what a streaming model keeps of each person, for its next call.
     """
 
     joints_root_m: np.ndarray | None = None
     sigma_m: np.ndarray | None = None
     filled: np.ndarray | None = None
+    state: np.ndarray | None = None
 
 
 class Engine(Protocol):
@@ -28,9 +30,11 @@ class Engine(Protocol):
     info: ModelInfo
     backend: str
 
-    def run(self, kpts: np.ndarray, visible: np.ndarray) -> Lifted:
-        """Answer for the newest frame.
+    def run(self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None) -> Lifted:
+        """Answer for the newest frame, or the one that is info.look_ahead_s before it.
 
-        kpts: (B, T, J, 2) in the person view, finite, of any value where hidden. visible: (B, T, J), 0 = missing.
+        kpts: (B, T, J, 2), T = info.frames, each frame in its own person view, finite, of any value where hidden.
+        visible: (B, T, J), 0 = missing, else the detector's score in (0, 1]. state: (B, S), S = info.state_size, as the
+        last answer gave it; zeros (or None) for people without a past. Models that do not stream ignore it.
         """
         ...

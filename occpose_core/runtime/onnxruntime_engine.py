@@ -38,15 +38,20 @@ class OnnxRuntimeEngine:
         self.info = ModelInfo.from_metadata(self._session.get_modelmeta().custom_metadata_map, path)
         inputs = [value.name for value in self._session.get_inputs()]
         outputs = [value.name for value in self._session.get_outputs()]
-        if inputs != ["kpts", "visible"] or sorted(outputs) != sorted(self.info.outputs):
+        expected = ["kpts", "visible", *(["state"] if self.info.streaming else [])]
+        self._outputs = [*self.info.outputs, *(["new_state"] if self.info.streaming else [])]
+        if inputs != expected or sorted(outputs) != sorted(self._outputs):
             raise ModelFileError(
-                f"{path} has inputs {inputs} and outputs {outputs}, expected kpts, visible and"
-                f" {', '.join(self.info.outputs)}; export it again"
+                f"{path} has inputs {inputs} and outputs {outputs}, expected {', '.join(expected)} and"
+                f" {', '.join(self._outputs)}; export it again"
             )
         device = self._session.get_providers()[0].removesuffix("ExecutionProvider").lower()
         self.backend = f"onnxruntime-{device}"
 
-    def run(self, kpts: np.ndarray, visible: np.ndarray) -> Lifted:
+    def run(self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None) -> Lifted:
         """See Engine.run."""
         feed = {"kpts": kpts.astype(np.float32, copy=False), "visible": visible.astype(np.float32, copy=False)}
-        return Lifted(**dict(zip(self.info.outputs, self._session.run(list(self.info.outputs), feed), strict=True)))
+        if self.info.streaming:
+            feed["state"] = np.zeros((len(kpts), self.info.state_size), np.float32) if state is None else state
+        answer = dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
+        return Lifted(state=answer.pop("new_state", None), **answer)

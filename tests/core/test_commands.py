@@ -27,19 +27,21 @@ MODEL_KEYS = {
 def test_models_are_listed_with_the_stable_keys(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--json"]) == 0
     models = json.loads(capsys.readouterr().out)
-    assert [model["name"] for model in models] == shipped_models()
+    assert [model["name"] for model in models if model["weights"]] == shipped_models()
     assert [model["name"] for model in models if model["default"]] == [DEFAULT_MODEL]
     for model in models:
         assert not MODEL_KEYS - set(model)
         assert model["form"] in ("paper", "masked", "own")
-        assert model["parameters"] > 0 and model["shipped_parameters"] > 0
+        assert model["parameters"] > 0
 
 
 def test_models_are_listed_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     header, _, *rows = capsys.readouterr().out.splitlines()
     assert header.split()[:2] == ["name", "form"]
-    assert [row.split()[0] for row in rows] == shipped_models()
+    shipped = shipped_models()
+    assert [row.split()[0] for row in rows[: len(shipped)]] == shipped
+    assert max(map(len, rows)) <= 160
 
 
 @pytest.mark.parametrize(

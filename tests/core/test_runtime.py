@@ -71,7 +71,7 @@ def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from occpose_core.export import export_onnx
     from occpose_core.models import build, describe
 
-    model = build("lcn", {"channels": 8}).eval()
+    model = build("lcn", {"channels": 8, "masked": True, "target": "metric"}).eval()
     path = tmp_path_factory.mktemp("export") / "small.onnx"
     export_onnx(model, describe("small", "lcn", model, {}), path)
     assert [each.name for each in path.parent.iterdir()] == ["small.onnx"], "nothing else is left behind"
