@@ -1,8 +1,10 @@
 """Locally Connected Network: every pair of joints within K hops of each other has weights of its own.
 
 Ci et al., "Optimizing Network Structure for 3D Human Pose Estimation", ICCV 2019 (github.com/CHUNYUWANG/lcn-pose).
-The trunk is the published one. In the `masked` form each joint's input is (x, y, visible) in the person view and its
-output is a position in metres relative to the pelvis and a standard deviation, instead of image coordinates.
+With `target` "image", as published, the network corrects the 2D joints and adds depths in the same unit: a pose in the
+picture. The published evaluation makes metres of it with the true depth and box of the person. Here, where nobody
+knows them, the picture is taken as a scaled one (weak perspective) of a person 1.70 m tall. With "metric" the same
+trunk gives metres itself.
 """
 
 from __future__ import annotations
@@ -14,9 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, linear
 
-from occpose_core.models.pose_model import ModelConfig, PoseModel
+from occpose_core.errors import OccposeError
+from occpose_core.models.pose_model import ModelConfig, PoseModel, full_precision, joint_inputs, joint_outputs
+from occpose_core.models.stature import stature
+from occpose_core.pipeline_config import ASSUMED_HEIGHT_M
 from occpose_core.skeleton import H36M17
 
+TARGETS = ("image", "metric")
+
+_JOINTS = len(H36M17.joints)
+_PELVIS = H36M17.index("pelvis")
 # Torso links beside the bones: the spine and thorax see hips and shoulders directly.
 _TORSO_LINKS = (
     ("spine", "left_hip"),
@@ -24,24 +33,38 @@ _TORSO_LINKS = (
     ("spine", "left_shoulder"),
     ("spine", "right_shoulder"),
 )
+# Image poses smaller than this are not made larger: in the person view, people are some 3 units tall.
+_MIN_STATURE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class LCNConfig(ModelConfig):
-    """Sizes of the network; the defaults are the published ones but for inputs and outputs (2 and 3 there)."""
+    """Form and sizes of the network; the defaults are the published ones. Raises OccposeError.
 
-    inputs: int = 3  # x, y, visible
-    outputs: int = 4  # x, y, z, log sigma
+    score: the paper's optional third input, the detector's score; without it the masked form's is 1 for visible.
+    learned_mask: weigh the pairs of joints by a softmax over each joint's sources, which the paper tries too.
+    target: what the network gives, of TARGETS.
+    """
+
+    score: bool = False
+    target: str = "image"
     channels: int = 64  # per joint
     blocks: int = 3  # residual, of two layers each
     hops: int = 3  # joints further apart than this do not see each other in one layer
+    learned_mask: bool = False
     dropout: float = 0.25
     max_norm: float = 1.0  # of each layer's whole weight matrix; 0 = unlimited
+
+    def __post_init__(self) -> None:
+        if self.target not in TARGETS:
+            raise OccposeError(f"unknown LCN target {self.target!r}; known: {', '.join(TARGETS)}")
+        if self.hops < 1:
+            raise OccposeError(f"LCN needs at least 1 hop, got {self.hops}")
 
 
 def structure_matrix(hops: int) -> np.ndarray:
     """(J, J) bool: pairs of `h36m17` joints at most `hops` links apart, themselves included; 175 of 289 for 3."""
-    links = np.eye(len(H36M17.joints), dtype=np.int64)
+    links = np.eye(_JOINTS, dtype=np.int64)
     pairs = [*H36M17.bones, *(tuple(H36M17.indices(*link)) for link in _TORSO_LINKS)]
     for a, b in pairs:
         links[a, b] = links[b, a] = 1
@@ -53,21 +76,29 @@ class LocallyConnected(nn.Module):
 
     support: Tensor
 
-    def __init__(self, inputs: int, outputs: int, structure: np.ndarray, max_norm: float) -> None:
+    def __init__(self, inputs: int, outputs: int, config: LCNConfig) -> None:
         super().__init__()
-        joints, self.max_norm = len(structure), max_norm
-        rows = joints * inputs
-        self.weight = nn.Parameter(torch.empty(joints * outputs, rows))
-        self.bias = nn.Parameter(torch.empty(joints * outputs))
+        structure = structure_matrix(config.hops)
+        self.inputs, self.outputs, self.max_norm = inputs, outputs, config.max_norm
+        rows = _JOINTS * inputs
+        self.weight = nn.Parameter(torch.empty(_JOINTS * outputs, rows))
+        self.bias = nn.Parameter(torch.empty(_JOINTS * outputs))
+        self.mask = nn.Parameter(torch.zeros(_JOINTS, _JOINTS)) if config.learned_mask else None
+        sd = (2 / rows) ** 0.5
         for parameter in (self.weight, self.bias):
-            nn.init.trunc_normal_(parameter, std=(2 / rows) ** 0.5, a=-2, b=2)
+            nn.init.trunc_normal_(parameter, std=sd, a=-2 * sd, b=2 * sd)
         support = np.kron(structure, np.ones((outputs, inputs)))
         self.register_buffer("support", torch.tensor(support, dtype=torch.float32), persistent=False)
 
     def static_weight(self) -> Tensor:
         """The weight that is applied: norm-clipped as a whole, then masked."""
-        clip = torch.clamp(self.max_norm / self.weight.norm(), max=1.0) if self.max_norm else 1.0
-        return self.weight * clip * self.support
+        weight = self.weight * self.support
+        if self.max_norm:
+            weight = weight * torch.clamp(self.max_norm / self.weight.norm(), max=1.0)
+        if self.mask is not None:
+            share = torch.softmax(self.mask, dim=1)  # of each joint's sources
+            weight = weight * share.repeat_interleave(self.outputs, 0).repeat_interleave(self.inputs, 1)
+        return weight
 
     def forward(self, x: Tensor) -> Tensor:
         return linear(x, self.static_weight(), self.bias)
@@ -94,9 +125,9 @@ class _Layer(nn.Module):
     mix: nn.Module
     norm: nn.Module
 
-    def __init__(self, inputs: int, config: LCNConfig, structure: np.ndarray) -> None:
+    def __init__(self, inputs: int, config: LCNConfig) -> None:
         super().__init__()
-        self.mix = LocallyConnected(inputs, config.channels, structure, config.max_norm)
+        self.mix = LocallyConnected(inputs, config.channels, config)
         self.norm = _JointNorm(config.channels, eps=1e-3, momentum=0.01)
         self.drop = nn.Dropout(config.dropout)
 
@@ -109,46 +140,43 @@ class _Layer(nn.Module):
         mix, norm = self.mix, self.norm
         assert isinstance(mix, LocallyConnected) and isinstance(norm, _JointNorm)
         assert norm.running_var is not None and norm.running_mean is not None
-        joints = len(mix.bias) // norm.num_features
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         shift = norm.bias - norm.running_mean * scale
-        self.mix, self.norm = mix.static(scale.repeat(joints), shift.repeat(joints)), nn.Identity()
+        self.mix, self.norm = mix.static(scale.repeat(_JOINTS), shift.repeat(_JOINTS)), nn.Identity()
 
 
 class LCN(PoseModel):
     """Lifts one frame of 2D joints to 3D."""
 
-    window = 1
-
     def __init__(self, config: LCNConfig) -> None:
         super().__init__()
         self.config: LCNConfig = config
-        structure = structure_matrix(config.hops)
-        self.head = _Layer(config.inputs, config, structure)
+        inputs, outputs = 3 if config.masked or config.score else 2, 4 if config.masked else 3
+        self.head = _Layer(inputs, config)
         self.blocks = nn.ModuleList(
-            nn.Sequential(_Layer(config.channels, config, structure), _Layer(config.channels, config, structure))
+            nn.Sequential(_Layer(config.channels, config), _Layer(config.channels, config))
             for _ in range(config.blocks)
         )
-        # not clipped, for that would limit how far joints can be from the pelvis; and starts near the mean pose
-        self.tail: nn.Module = LocallyConnected(config.channels, config.outputs, structure, 0.0)
-        with torch.no_grad():
-            self.tail.weight.mul_(0.02)
-            self.tail.bias.zero_()
+        self.tail: nn.Module = _tail(outputs, config)
 
     def answer(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
-        """Lift the newest frame: `joints_root_m` (B, J, 3) in the person view's axes, pelvis at 0, `sigma_m` (B, J)."""
-        seen = visible[:, -1, :, None]
-        kpts = torch.where(seen > 0, kpts[:, -1], torch.zeros_like(kpts[:, -1]))
-        return self.lift(kpts, (seen > 0).to(kpts.dtype))
+        """Lift the newest frame: `joints_root_m` (B, J, 3) in the person view's axes, masked also `sigma_m` (B, J).
+
+        With the target "image" also `joints_image` (B, J, 3): x, y in the unit of kpts, and depth behind the pelvis in
+        that unit at the pelvis.
+        """
+        visible = visible[:, -1]
+        return self.lift(joint_inputs(kpts[:, -1], visible, masked=False), visible[..., None])
 
     def lift(self, kpts: Tensor, seen: Tensor) -> dict[str, Tensor]:
-        """As answer, for (B, J, 2) whose hidden joints hold a guess (or 0) and seen (B, J, 1) in {0, 1}."""
-        x = self.head(torch.cat([kpts, seen], dim=-1).flatten(1))  # (B, J * C)
-        for block in self.blocks:
-            x = x + block(x)
-        out = self.tail(x).unflatten(-1, (len(H36M17.joints), self.config.outputs))  # (B, J, 4)
-        joints = out[..., :3] - out[:, :1, :3]
-        return {"joints_root_m": joints, "sigma_m": torch.exp(out[..., 3].clamp(-7.0, 1.0))}
+        """As answer, for (B, J, 2) whose hidden joints hold a guess (or 0), and seen (B, J, 1): the score, 0 = not."""
+        raw = self._raw(kpts, seen)
+        if self.config.target == "metric":
+            return joint_outputs(raw, self.config.masked)
+        joints_image = torch.cat([kpts + raw[..., :2], raw[..., 2:3]], dim=-1)
+        joints = metric_pose(joints_image)
+        lifted = joint_outputs(torch.cat([joints, raw[..., 3:]], dim=-1), self.config.masked)
+        return {**lifted, "joints_image": joints_image}
 
     def fold(self) -> None:
         """Turn masks, clips and batch norms into plain linear layers, for deployment; equal in evaluation mode."""
@@ -157,3 +185,36 @@ class LCN(PoseModel):
         assert isinstance(self.tail, LocallyConnected)
         outputs = len(self.tail.bias)
         self.tail = self.tail.static(torch.ones(outputs), torch.zeros(outputs))
+
+    def _raw(self, kpts: Tensor, seen: Tensor) -> Tensor:
+        """The last layer's (B, J, 3 or 4)."""
+        channel = seen if self.config.score else (seen > 0).to(kpts.dtype)
+        given = torch.cat([kpts, channel], dim=-1) if self.config.masked or self.config.score else kpts
+        x = self.head(given.flatten(1))  # (B, J * C)
+        for block in self.blocks:
+            x = x + block(x)
+        with full_precision(kpts):
+            raw: Tensor = self.tail(x.to(kpts.dtype))
+        return raw.unflatten(-1, (_JOINTS, -1))  # type: ignore[no-any-return, no-untyped-call]
+
+
+def metric_pose(joints_image: Tensor) -> Tensor:
+    """The pose (B, J, 3), metres from the pelvis, of a 1.70 m tall person of whom this is a scaled picture."""
+    joints = joints_image - joints_image[:, _PELVIS, None]
+    scale = ASSUMED_HEIGHT_M / stature(joints).clamp(min=_MIN_STATURE)
+    return joints * scale[:, None, None]
+
+
+def _tail(outputs: int, config: LCNConfig) -> LocallyConnected:
+    """The last layer.
+
+    Its norm is clipped as published where it corrects an image pose. Where it gives metres a clip would limit how far
+    joints can be from the pelvis, so there is none, and it starts near 0.
+    """
+    tail = LocallyConnected(config.channels, outputs, config)
+    if config.target == "metric":
+        tail.max_norm = 0.0
+        with torch.no_grad():
+            tail.weight.mul_(0.02)
+            tail.bias.zero_()
+    return tail

@@ -7,6 +7,7 @@ form of the same network also sees which joints are missing, and says how sure i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -55,6 +56,12 @@ def joint_outputs(raw: Tensor, masked: bool) -> dict[str, Tensor]:
         return {"joints_root_m": raw}
     joints = raw[..., :3] - raw[..., _PELVIS, None, :3]
     return {"joints_root_m": joints, "sigma_m": torch.exp(raw[..., 3].clamp(*_LOG_SIGMA))}
+
+
+def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
+    """A context without automatic mixed precision, where it is on for the tensor's device."""
+    kind = tensor.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 class PoseModel(nn.Module, ABC):
