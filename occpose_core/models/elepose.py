@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from occpose_core.geometry import CHAIN_ENDS, CHAIN_STARTS, STATURE_WEIGHTS
 from occpose_core.models.pose_model import ModelConfig, PoseModel, joint_inputs
+from occpose_core.models.stature import stature
 from occpose_core.pipeline_config import ASSUMED_HEIGHT_M
 from occpose_core.skeleton import H36M17
 
@@ -95,14 +95,6 @@ def unproject(kpts: Tensor, depth_offset: Tensor) -> Tensor:
     return torch.cat([kpts * depth, depth], dim=-1)
 
 
-def stature(joints: Tensor) -> Tensor:
-    """Standing height (B,) of joints (B, J, 3) in the unit given; see geometry.stature_m."""
-    lengths = (joints[:, CHAIN_ENDS.tolist()] - joints[:, CHAIN_STARTS.tolist()]).norm(dim=-1)
-    # a sum and not a product of matrices, for ONNX Runtime gets (B, 8) @ (8,) wrong
-    height: Tensor = (lengths * lengths.new_tensor(STATURE_WEIGHTS.tolist())).sum(dim=-1)
-    return height
-
-
 def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
     """A context without automatic mixed precision, where it is on for the tensor's device."""
     kind = tensor.device.type
@@ -168,16 +160,20 @@ class ElePose(PoseModel):
         """Joints alone, in both forms: without labels there is no error to learn a sigma from."""
         return ("joints_root_m",)
 
-    def points(self, kpts: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """What the losses are made of: points (B, J, 3) with the pelvis at depth 10, and the elevation (B,), radians.
+    def points(self, kpts: Tensor, seen: Tensor) -> Tensor:
+        """Points (B, J, 3) with the pelvis at depth 10, in units of the distance from pelvis to head top.
 
         kpts: (B, J, 2) as `normalise` gives them. seen: (B, J, 1) in {0, 1}, which the masked form is told.
         """
+        return self._points(kpts, self._feature(kpts, seen))
+
+    def points_and_elevation(self, kpts: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """As points, and the elevation (B,) of the camera above the horizon, radians: what the losses are made of."""
         feature = self._feature(kpts, seen)
-        depth, elevation = self.depth_branch(feature), self.elevation_branch(feature)
+        branch = self.elevation_branch(feature)
         with full_precision(kpts):
-            offset = self.depth(depth.to(kpts.dtype)) * self.not_pelvis
-            return unproject(kpts, offset), self.elevation(elevation.to(kpts.dtype)).squeeze(-1)
+            elevation = self.elevation(branch.to(kpts.dtype)).squeeze(-1)
+        return self._points(kpts, feature), elevation
 
     def lift(self, kpts: Tensor, seen: Tensor) -> dict[str, Tensor]:
         """As answer, for (B, J, 2) whose hidden joints hold a guess and seen (B, J, 1) in {0, 1}."""
@@ -195,7 +191,7 @@ class ElePose(PoseModel):
         return self._answer(kpts, known, known[..., None].to(kpts.dtype))
 
     def fold(self) -> None:
-        """Turn the graph layer and the linear layer after it, which have nothing in between, into one."""
+        """Turn the graph layer and the linear layer after it into one, and drop the elevation, which answers nobody."""
         assert isinstance(self.embed, GraphEmbedding)
         matrix = self.embed.matrix()
         folded = nn.Linear(matrix.shape[1], self.widen.out_features)
@@ -203,6 +199,7 @@ class ElePose(PoseModel):
             folded.weight.copy_((self.widen.weight.double() @ matrix.double()).float())
             folded.bias.copy_(self.widen.bias)
         self.embed, self.widen = nn.Flatten(), folded
+        del self.elevation_branch, self.elevation
 
     def _feature(self, kpts: Tensor, seen: Tensor) -> Tensor:
         x = torch.cat([kpts, seen], dim=-1) if self.config.masked else kpts
@@ -211,8 +208,13 @@ class ElePose(PoseModel):
         feature: Tensor = self.trunk(widened)
         return feature
 
+    def _points(self, kpts: Tensor, feature: Tensor) -> Tensor:
+        branch = self.depth_branch(feature)
+        with full_precision(kpts):
+            return unproject(kpts, self.depth(branch.to(kpts.dtype)) * self.not_pelvis)
+
     def _answer(self, kpts: Tensor, known: Tensor, seen: Tensor) -> dict[str, Tensor]:
-        points, _ = self.points(normalise(kpts, known), seen)
+        points = self.points(normalise(kpts, known), seen)
         joints = points - points[:, _PELVIS, None]
         scale = ASSUMED_HEIGHT_M / stature(joints).clamp(min=_MIN_STATURE)
         return {"joints_root_m": joints * scale[:, None, None]}

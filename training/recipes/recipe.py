@@ -39,11 +39,15 @@ class Recipe(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.family = family
-        self.model = build(family, config)
+        self.model = self.make(family, config)
         if init:
             self.model.load_state_dict(load_checkpoint(init)[0].state_dict())
         self.learning_rate, self.decay, self.halve_every = learning_rate, decay, halve_every
         self.amsgrad, self.weight_decay = amsgrad, weight_decay
+
+    def make(self, family: str, config: dict[str, Any]) -> Any:
+        """The model to train; overridden where it is no pose model."""
+        return build(family, config)
 
     def on_train_batch_start(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
         self._batch = batch
