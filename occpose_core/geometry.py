@@ -34,11 +34,11 @@ _NEAREST_M = 0.1
 _MIN_RAY_VARIANCE = 1e-6
 
 
-def procrustes_align(source: np.ndarray, target: np.ndarray, scale: bool = True) -> np.ndarray:
-    """Move source onto target by the similarity transform of least squares, never a reflection.
+def procrustes_align(source: np.ndarray, target: np.ndarray, scale: bool = True, reflect: bool = False) -> np.ndarray:
+    """Move source onto target by the similarity transform of least squares, never a reflection unless asked for.
 
-    source, target: (..., J, 3), same unit. scale: False allows rotation and translation only. Returns (..., J, 3)
-    float64; a source without extent goes to the target's centre.
+    source, target: (..., J, 3), same unit. scale: False allows rotation and translation only. reflect: a mirror image
+    may be taken where it fits better. Returns (..., J, 3) float64; a source without extent goes to the target's centre.
     Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991.
     """
     source = np.asarray(source, dtype=np.float64)
@@ -48,7 +48,8 @@ def procrustes_align(source: np.ndarray, target: np.ndarray, scale: bool = True)
     covariance = np.swapaxes(target - target_centre, -1, -2) @ centred
     u, singular, vt = np.linalg.svd(covariance)
     sign = np.ones_like(singular)
-    sign[..., -1] = np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)
+    if not reflect:
+        sign[..., -1] = np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)
     target_from_source = (u * sign[..., None, :]) @ vt
     aligned = centred @ np.swapaxes(target_from_source, -1, -2)
     if scale:

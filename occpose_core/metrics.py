@@ -42,9 +42,9 @@ def mpjpe(predicted_m: np.ndarray, target_m: np.ndarray, mask: np.ndarray | None
     return masked_mean(joint_errors(predicted_m, target_m), mask)
 
 
-def pa_joint_errors(predicted_m: np.ndarray, target_m: np.ndarray) -> np.ndarray:
-    """Joint errors (..., J) after each pose's best similarity transform, without reflection."""
-    return joint_errors(procrustes_align(predicted_m, target_m), target_m)
+def pa_joint_errors(predicted_m: np.ndarray, target_m: np.ndarray, reflect: bool = False) -> np.ndarray:
+    """Joint errors (..., J) after each pose's best similarity transform; `reflect`: of mirror images too."""
+    return joint_errors(procrustes_align(predicted_m, target_m, reflect=reflect), target_m)
 
 
 def pa_mpjpe(predicted_m: np.ndarray, target_m: np.ndarray, mask: np.ndarray | None = None) -> float:
@@ -63,6 +63,14 @@ def n_joint_errors(predicted_m: np.ndarray, target_m: np.ndarray) -> np.ndarray:
 def n_mpjpe(predicted_m: np.ndarray, target_m: np.ndarray, mask: np.ndarray | None = None) -> float:
     """Scale-normalised MPJPE."""
     return masked_mean(n_joint_errors(predicted_m, target_m), mask)
+
+
+def norm_ratio_joint_errors(predicted_m: np.ndarray, target_m: np.ndarray) -> np.ndarray:
+    """Joint errors (..., J) after each root-relative pose is given its target's norm; some papers' N-MPJPE."""
+    predicted = predicted_m.astype(np.float64)
+    size = np.linalg.norm(predicted, axis=(-2, -1), keepdims=True)
+    scale = np.linalg.norm(target_m.astype(np.float64), axis=(-2, -1), keepdims=True) / np.where(size > 0, size, 1.0)
+    return joint_errors(scale * predicted, target_m)
 
 
 def mpjve(predicted_m: np.ndarray, target_m: np.ndarray, mask: np.ndarray | None = None) -> float:

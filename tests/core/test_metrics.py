@@ -54,6 +54,27 @@ def test_poses_that_do_not_fit_are_refused(predicted: np.ndarray, target: np.nda
 
 
 @given(seed=st.integers(0, 10_000), scale=st.floats(0.1, 10.0))
+def test_pa_joint_errors_forgive_a_reflection_only_if_asked(seed: int, scale: float) -> None:
+    target = poses(seed, 3)
+    mirrored = scale * target * [-1.0, 1.0, 1.0] @ rotation(seed).T
+    assert metrics.pa_joint_errors(mirrored, target, reflect=True).max() == pytest.approx(0.0, abs=1e-9)
+    assert metrics.pa_joint_errors(mirrored, target).mean(axis=-1).min() > 0.01
+
+
+@given(seed=st.integers(0, 10_000), scale=st.floats(0.1, 10.0))
+def test_norm_ratio_forgives_scale_but_takes_a_worse_one_than_least_squares(seed: int, scale: float) -> None:
+    target = poses(seed, 3)
+    assert metrics.norm_ratio_joint_errors(scale * target, target).max() == pytest.approx(0.0, abs=1e-9)
+    predicted = target + 0.3 * poses(seed + 1, 3)
+    by_norm, by_squares = (
+        (errors**2).sum(axis=-1)
+        for errors in (metrics.norm_ratio_joint_errors(predicted, target), metrics.n_joint_errors(predicted, target))
+    )
+    assert (by_norm >= by_squares - 1e-12).all()
+    assert metrics.norm_ratio_joint_errors(0 * target, target) == pytest.approx(np.linalg.norm(target, axis=-1))
+
+
+@given(seed=st.integers(0, 10_000), scale=st.floats(0.1, 10.0))
 def test_pa_mpjpe_ignores_similarity_transforms(seed: int, scale: float) -> None:
     target = poses(seed, 3)
     moved = scale * target @ rotation(seed).T + np.array([1.0, -2.0, 3.0])
