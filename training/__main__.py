@@ -31,6 +31,9 @@ COMMANDS: dict[str, Command] = {
     "validate": _lightning("validation figures of a checkpoint"),
     "test": _lightning("test figures of a checkpoint, where a recipe has them"),
     "predict": _lightning("predictions of a checkpoint, where a recipe has them"),
+    "system": Command(
+        module="training.systems", summary="train a published system: its phases in order, then export the result"
+    ),
     "mean-pose": Command(module="training.mean_pose", summary="the baseline that knows people but looks at none"),
 }
 

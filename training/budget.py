@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 EPOCHS = 20  # at most: each ends with a validation and a checkpoint
+_MIN_BATCHES = 2  # an epoch: Lightning may take a limit of 1 for all
 _VALIDATION_SHARE = 0.1  # of an epoch's windows, lest short epochs are spent on validation
 
 
@@ -23,8 +24,8 @@ def length(poses: float, batch: int, frames: int, published_epochs: int, validat
 
     The learning rate falls over all of it as it does in the published number of epochs.
     """
-    steps = max(1, round(poses / (batch * frames)))
-    epochs = min(EPOCHS, published_epochs, steps)
+    steps = max(_MIN_BATCHES, round(poses / (batch * frames)))
+    epochs = min(EPOCHS, published_epochs, steps // _MIN_BATCHES)
     batches = round(steps / epochs)
     return Length(
         epochs=epochs,
