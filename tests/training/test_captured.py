@@ -13,10 +13,10 @@ from occpose_core.camera import px_from_cam
 from occpose_core.dataset import DatasetError
 from occpose_core.skeleton import H36M17
 from tests.training.h36m_files import filmed, walk, write_h36m
-from training.data.captured import CapturedConfig, CapturedDataset, CapturedWindows, screen
+from training.data.captured import CapturedDataset, CapturedWindows, screen
 from training.data.h36m_cameras import h36m_cameras
 from training.data.recording import Recording
-from training.data.windows import Batch
+from training.data.windows import Batch, WindowConfig
 
 CAMERA = "54138969"
 
@@ -39,8 +39,9 @@ def recording(frames: int, seed: int = 0, camera: str = CAMERA, **more: Any) -> 
 
 
 def dataset(*recordings: Recording, batch: int = 8, seed: int = 0, **more: Any) -> CapturedDataset:
-    options = {name: more.pop(name) for name in ("shuffle", "process", "every") if name in more}
-    return CapturedDataset(recordings, CapturedConfig(**more), batch, seed, **options)
+    options = {name: more.pop(name) for name in ("shuffle", "process", "every", "normalisation") if name in more}
+    config = WindowConfig(**{"rate_hz": 50.0, "patterns": {"clean": 1.0}, **more})
+    return CapturedDataset(recordings, config, batch, seed, **options)
 
 
 def joined(batches: list[Batch]) -> Batch:
@@ -244,7 +245,7 @@ def test_recordings_whose_arrays_do_not_fit_are_refused() -> None:
 
 
 def test_true_keypoints_are_the_projection_whatever_the_detector_said(files: list[Path]) -> None:
-    data = CapturedWindows("h36m", files, True, window=CapturedConfig(normalisation="screen"), batch_size=8, workers=0)
+    data = CapturedWindows("h36m", files, True, normalisation="screen", batch_size=8, workers=0)
     data.setup("fit")
     batch = next(iter(data.val_dataloader()))
     source = data._datasets["val"].recordings[0]

@@ -6,8 +6,7 @@ normalisation `screen`: the papers' way. u' = 2 u / W - 1, v' = 2 v / W - H / W;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -23,24 +22,17 @@ from occpose_core.types import Camera
 from training.data.formats import read_recordings
 from training.data.masks import mask_bank, pick_masks
 from training.data.recording import Recording
-from training.data.windows import Batch
+from training.data.windows import Batch, WindowConfig
 
-__all__ = ["CapturedConfig", "CapturedDataset", "CapturedWindows", "Recording", "screen"]
+__all__ = ["CapturedDataset", "CapturedWindows", "Recording", "screen"]
 
 _PELVIS = H36M17.index("pelvis")
 _MIN_VISIBLE = 3  # fewer joints give no view to normalise by
+Normalisation = Literal["person-view", "screen"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class CapturedConfig:
-    """What a window looks like; shares are probabilities. rate_hz: of its frames; the recordings' own or a divisor."""
-
-    frames: int = 1
-    look_ahead: int = 0  # frames behind the one that a model answers
-    rate_hz: float = 50.0
-    normalisation: Literal["person-view", "screen"] = "person-view"
-    patterns: Mapping[str, float] = field(default_factory=lambda: {"clean": 1.0})
-    mirrored: float = 0.5
+# The papers hide nothing.
+_CLEAN = WindowConfig(rate_hz=50.0, patterns={"clean": 1.0})
 
 
 def screen(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
@@ -57,7 +49,7 @@ def _on_screen(kpts_px: np.ndarray, joints_cam_m: np.ndarray, camera: Camera) ->
 
 
 # 2D as given and as projected, in coordinates whose x is negated by a mirror
-_COORDINATES: dict[str, Callable[[np.ndarray, np.ndarray, Camera], tuple[np.ndarray, np.ndarray]]] = {
+_COORDINATES: dict[Normalisation, Callable[[np.ndarray, np.ndarray, Camera], tuple[np.ndarray, np.ndarray]]] = {
     "person-view": _pinhole_rays,
     "screen": _on_screen,
 }
@@ -66,9 +58,10 @@ _COORDINATES: dict[str, Callable[[np.ndarray, np.ndarray, Camera], tuple[np.ndar
 class CapturedDataset(IterableDataset[Batch]):
     """Each pass gives every frame (or one of `every`) once as the answered frame of a window, in batches.
 
-    Windows that reach beyond a recording repeat its first or last frame. With `shuffle` each pass has an order,
-    mirroring and masks of its own, whatever the number of workers, and so has a run resumed at `first_step`; processes
-    share the windows, and those that do not fill a batch in each are left out. Without it the order is the
+    Of the config count `frames`, `look_ahead`, `rate_hz` (the recordings' own, or a divisor), `patterns` and
+    `mirrored`. Windows that reach beyond a recording repeat its first or last frame. With `shuffle` each pass has an
+    order, mirroring and masks of its own, whatever the number of workers, and so has a run resumed at `first_step`;
+    processes share the windows, and those that do not fill a batch in each are left out. Without it the order is the
     recordings', masks are always the same, and nobody is mirrored.
 
     A batch is that of training.data.windows.Windows; `start` counts frames of the recording and may be negative.
@@ -78,15 +71,16 @@ class CapturedDataset(IterableDataset[Batch]):
     def __init__(
         self,
         recordings: Sequence[Recording],
-        config: CapturedConfig,
+        config: WindowConfig,
         batch: int,
         seed: int,
+        normalisation: Normalisation = "person-view",
         shuffle: bool = True,
         process: tuple[int, int] = (0, 1),
         every: int = 1,
     ) -> None:
         super().__init__()
-        self.recordings, self.config, self.batch = recordings, config, batch
+        self.recordings, self.config, self.batch, self.normalisation = recordings, config, batch, normalisation
         self.seed, self.shuffle, self.first_step = seed, shuffle, 0
         self.rank, self.processes = process
         self._epoch = 0
@@ -95,7 +89,7 @@ class CapturedDataset(IterableDataset[Batch]):
         self._begin = np.concatenate([[0], np.cumsum(self._length)[:-1]])
         self._visible = np.concatenate([each.visible for each in recordings])
         self._joints_cam_m = np.concatenate([each.joints_cam_m for each in recordings])
-        both = [_coordinates(each, config.normalisation) for each in recordings]
+        both = [_coordinates(each, normalisation) for each in recordings]
         self._kpts, self._true_kpts = (np.concatenate(each) for each in zip(*both, strict=True))
         self._answered = np.arange(0, len(self._kpts), every)
         self._masks = mask_bank(list(config.patterns), config.frames, config.rate_hz, np.random.default_rng((seed, 1)))
@@ -138,7 +132,7 @@ class CapturedDataset(IterableDataset[Batch]):
             visible = np.where(flip[:, None, None], visible[..., H36M17.mirror], visible)
         visible = self._hidden(visible, rng)
         root_relative = joints_m - joints_m[:, :, _PELVIS, None]
-        if self.config.normalisation == "person-view":
+        if self.normalisation == "person-view":
             view = view_of(kpts, visible > 0)
             kpts, true_kpts = view.normalise(kpts), view.normalise(true_kpts)
             root_relative = view.from_cam(root_relative)
@@ -176,7 +170,7 @@ def _stride(recording: Recording, rate_hz: float) -> int:
     return round(stride)
 
 
-def _coordinates(recording: Recording, normalisation: str) -> tuple[np.ndarray, np.ndarray]:
+def _coordinates(recording: Recording, normalisation: Normalisation) -> tuple[np.ndarray, np.ndarray]:
     """2D as given and as projected, (T, J, 2) float32 each; 0 where nothing is given."""
     given_px = np.where(recording.visible[..., None] > 0, recording.kpts_px, 0.0)
     given, true = _COORDINATES[normalisation](given_px, recording.joints_cam_m, recording.camera)
@@ -204,7 +198,8 @@ class CapturedWindows(lightning.LightningDataModule):
         files: list[Path],
         allow_pickle: bool = False,
         validation_subjects: list[str] | None = None,
-        window: CapturedConfig = CapturedConfig(),
+        normalisation: Normalisation = "person-view",
+        window: WindowConfig = _CLEAN,
         batch_size: int = 256,
         validation_every: int = 1,
         workers: int = 1,
@@ -212,7 +207,8 @@ class CapturedWindows(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         self.format, self.files, self.allow_pickle = format, files, allow_pickle
-        self.validation_subjects, self.window, self.batch_size = validation_subjects, window, batch_size
+        self.validation_subjects, self.normalisation = validation_subjects, normalisation
+        self.window, self.batch_size = window, batch_size
         self.validation_every, self.workers, self.seed = validation_every, workers, seed
         self._datasets: dict[str, CapturedDataset] = {}
 
@@ -231,9 +227,16 @@ class CapturedWindows(lightning.LightningDataModule):
         for split, found in recordings.items():
             if not found:
                 raise DatasetError(f"{', '.join(map(str, self.files))} has no recording of split {split!r}")
-            every = 1 if split == "train" else self.validation_every
+            train = split == "train"
             self._datasets[split] = CapturedDataset(
-                found, self.window, self.batch_size, self.seed, split == "train", self._process(), every
+                found,
+                self.window,
+                self.batch_size,
+                self.seed,
+                normalisation=self.normalisation,
+                shuffle=train,
+                process=self._process(),
+                every=1 if train else self.validation_every,
             )
 
     def _process(self) -> tuple[int, int]:
