@@ -14,6 +14,8 @@ from occpose_core.models.filling import Filling, FillingConfig
 from occpose_core.models.htnet import HTNet, HTNetConfig
 from occpose_core.models.lcn import LCN, LCNConfig
 from occpose_core.models.pose_model import PoseModel
+from occpose_core.models.posegraphnet import PoseGraphNet, PoseGraphNetConfig
+from occpose_core.models.strided_posegraph import StridedPoseGraphConfig, StridedPoseGraphFormer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +32,15 @@ _FILLING_SOURCE = "3D_Occluded_HPE, github.com/XuyangHao123/3D_Occluded_HPE"
 _ELEPOSE_SOURCE = "Wandt et al., ElePose, CVPR 2022"
 _HTNET_SOURCE = "Cai et al., HTNet: Human Topology Aware Network for 3D Human Pose Estimation, ICASSP 2023"
 _LCN_SOURCE = "Ci et al., Optimizing Network Structure for 3D Human Pose Estimation, ICCV 2019"
+_POSEGRAPH_SOURCE = "Banik et al., 3D Human Pose Regression using Graph Convolutional Network, ICIP 2021"
+_STRIDED_SOURCE = "Banik et al., StridedPoseGraphFormer, IJCNN 2023, arXiv 2304.12069"
 
 MODELS: dict[str, Family] = {
     "filling": Family(model=Filling, config=FillingConfig, source=_FILLING_SOURCE),
     "elepose": Family(model=ElePose, config=ElePoseConfig, source=f"{_ELEPOSE_SOURCE}; {_FILLING_SOURCE}"),
     "htnet": Family(model=HTNet, config=HTNetConfig, source=_HTNET_SOURCE),
+    "posegraphnet": Family(model=PoseGraphNet, config=PoseGraphNetConfig, source=_POSEGRAPH_SOURCE),
+    "strided-posegraph": Family(model=StridedPoseGraphFormer, config=StridedPoseGraphConfig, source=_STRIDED_SOURCE),
     "lcn": Family(model=LCN, config=LCNConfig, source=_LCN_SOURCE),
     "filling-lcn": Family(
         model=FillThenLift, config=FillThenLiftConfig, source=f"{_FILLING_SOURCE}; {_LCN_SOURCE}", form="own"

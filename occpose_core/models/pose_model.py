@@ -94,20 +94,28 @@ class PoseModel(nn.Module, ABC):
         missing, else the detector's score in (0, 1].
         Returns `joints_root_m` (B, J, 3), `sigma_m` (B, J) and `filled` (B, J, 2), as far as the model has them.
         """
-        answer = self._average(kpts, visible) if self.config.flip_average else self.answer(kpts, visible)
+        return self.finished(self.answer(*self.ways(kpts, visible)))
+
+    def ways(self, kpts: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """What `answer` is asked: the people (B, ...) or, to average, also the mirrored ones after them (2 B, ...)."""
+        if not self.config.flip_average:
+            return kpts, visible
+        swap = H36M17.mirror.tolist()
+        return torch.cat([kpts, mirrored(kpts)]), torch.cat([visible, visible[..., swap]])
+
+    def finished(self, answer: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What `forward` returns, of the answer for all ways (B or 2 B, ...): averaged, with the pelvis at 0."""
+        if self.config.flip_average:
+            answer = {name: _averaged(name, answer[name]) for name in self.outputs}
         if not self.config.masked and "joints_root_m" in answer:
             joints = answer["joints_root_m"]
             parts = (joints[:, :_PELVIS], torch.zeros_like(joints[:, :1]), joints[:, _PELVIS + 1 :])
             answer = {**answer, "joints_root_m": torch.cat(parts, dim=1)}
         return {name: answer[name] for name in self.outputs}
 
-    def _average(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
-        """The mean of the answers for the person and, mirrored back, for the mirrored person."""
-        swap = H36M17.mirror.tolist()
-        both = self.answer(torch.cat([kpts, mirrored(kpts)]), torch.cat([visible, visible[..., swap]]))
-        answer = {}
-        for name in self.outputs:
-            straight, mirror = both[name].unflatten(0, (2, -1))  # type: ignore[no-untyped-call]
-            back = mirror[..., swap] if name == "sigma_m" else mirrored(mirror)
-            answer[name] = (straight + back) / 2
-        return answer
+
+def _averaged(name: str, both: Tensor) -> Tensor:
+    """The mean of an output for the person and, mirrored back, for the mirrored person: (2 B, ...) -> (B, ...)."""
+    straight, mirror = both.unflatten(0, (2, -1))  # type: ignore[no-untyped-call]
+    back = mirror[..., H36M17.mirror.tolist()] if name == "sigma_m" else mirrored(mirror)
+    return (straight + back) / 2  # type: ignore[no-any-return]
