@@ -117,7 +117,7 @@ def _strided_posegraph(frames: int) -> Iterator[Entry]:
             parameters,
             _SURE_JOINTS,
             system="strided-posegraph",
-            config={"frames": frames, "causal": causal},
+            config={"window": frames, "causal": causal},
             window=frames,
             look_ahead=0 if causal else frames // 2,
             streams=causal,

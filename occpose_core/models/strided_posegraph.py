@@ -29,9 +29,9 @@ _NORM_EPS = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class StridedPoseGraphConfig(ModelConfig):
-    """Sizes of the network; the defaults are the published ones. frames: a key of STRIDES. causal: no look-ahead."""
+    """Sizes of the network; the defaults are the published ones. window: a key of STRIDES. causal: no look-ahead."""
 
-    frames: int = 81
+    window: int = 81
     causal: bool = False
     channels: int = 256  # per joint, inside the spatial trunk
     blocks: int = 3
@@ -109,7 +109,7 @@ class _Encoder(nn.Module):
 
     def __init__(self, channels: int, strides: Sequence[int], config: StridedPoseGraphConfig) -> None:
         super().__init__()
-        self.position = nn.Parameter(torch.randn(len(strides), config.frames, channels))
+        self.position = nn.Parameter(torch.randn(len(strides), config.window, channels))
         self.layers = nn.ModuleList(_Layer(channels, stride, config) for stride in strides)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -149,19 +149,19 @@ class StridedPoseGraphFormer(PoseModel):
 
     def __init__(self, config: StridedPoseGraphConfig) -> None:
         super().__init__()
-        if config.frames not in STRIDES:
-            raise OccposeError(f"no window of {config.frames} frames; choose one of {', '.join(map(str, STRIDES))}")
-        self.config, self.window = config, config.frames
-        self.look_ahead = 0 if config.causal else config.frames // 2
+        if config.window not in STRIDES:
+            raise OccposeError(f"no window of {config.window} frames; choose one of {', '.join(map(str, STRIDES))}")
+        self.config, self.window = config, config.window
+        self.look_ahead = 0 if config.causal else config.window // 2
         inputs, outputs = (3, 4) if config.masked else (2, 3)
         channels = _JOINTS * config.embedding
         self.spatial = GraphTrunk(inputs, config.embedding, config.spatial)
         self.full = _Encoder(channels, (1,), config)
-        self.strided = _Encoder(channels, STRIDES[config.frames], config)
+        self.strided = _Encoder(channels, STRIDES[config.window], config)
         self.sequence_head, self.head = _Head(channels, outputs), _Head(channels, outputs)
         # The published network has two more tables of positions and two norms, which it never applies. Its weights are
         # counted with them; they are not trained, and deployment drops them.
-        self.unused = None if config.masked else _unused(config.frames, channels)
+        self.unused = None if config.masked else _unused(config.window, channels)
 
     def tokens(self, kpts: Tensor, visible: Tensor) -> Tensor:
         """Encode each frame on its own: (B, T, J, 2) and (B, T, J) -> (B, T, C)."""
