@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from occpose_core.dataset import DatasetError
-from training.data import h36m
+from training.data import elepose_npy, h36m
 from training.data.recording import Recording
 
 # files, whether pickles may be opened, validation subjects (None: the reader's own) -> recordings
@@ -24,7 +24,15 @@ def _h36m(files: Sequence[Path], allow_pickle: bool, validation_subjects: Sequen
     return h36m.read(files[0], files[1] if len(files) == 2 else None, allow_pickle, subjects)
 
 
-FORMATS: dict[str, Reader] = {"h36m": _h36m}
+def _elepose(
+    files: Sequence[Path], allow_pickle: bool, validation_subjects: Sequence[str] | None
+) -> Iterable[Recording]:
+    _count(files, 1, 1, "one folder with new_d2.npy and new_d3.npy")
+    subjects = elepose_npy.VALIDATION_SUBJECTS if validation_subjects is None else validation_subjects
+    return elepose_npy.read(files[0], allow_pickle, subjects)
+
+
+FORMATS: dict[str, Reader] = {"h36m": _h36m, "elepose": _elepose}
 
 
 def read_recordings(
