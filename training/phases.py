@@ -52,7 +52,7 @@ def _lcn(variant: Variant) -> Options:
 def _windowed(variant: Variant) -> Options:
     return {
         **_form(variant),
-        "model.init_args.config.frames": variant.window,
+        "model.init_args.config.window": variant.window,
         "model.init_args.config.causal": variant.causal,
         "data.init_args.window.frames": variant.window,
         "data.init_args.window.look_ahead": 0 if variant.causal else variant.window // 2,
