@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "occpose"
 NORMALISATION = "person-view"  # camera.PersonView
+SCREEN = "screen"  # the papers' image coordinates: for their training and evaluation, not for live use
 HALF_FROM = 1024  # tensors of fewer elements are always stored in single precision
 
 
@@ -70,7 +72,9 @@ class ModelInfo:
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @staticmethod
-    def from_metadata(metadata: dict[str, str] | None, path: Path) -> ModelInfo:
+    def from_metadata(
+        metadata: dict[str, str] | None, path: Path, normalisations: Collection[str] = (NORMALISATION,)
+    ) -> ModelInfo:
         """Read the metadata of a model file; ModelFileError if there is none or it does not fit this version."""
         text = (metadata or {}).get(METADATA_KEY)
         if text is None:
@@ -83,11 +87,12 @@ class ModelInfo:
                 f"{path} was written by another version of occpose ({error}); export it again"
             ) from error
         for what, given, expected in (
-            ("layout", info.layout, H36M17.name),
-            ("normalisation", info.normalisation, NORMALISATION),
+            ("layout", info.layout, (H36M17.name,)),
+            ("normalisation", info.normalisation, normalisations),
         ):
-            if given != expected:
-                raise ModelFileError(f"{path} has {what} {given!r}, but {expected!r} is needed: choose another model")
+            if given not in expected:
+                needed = " or ".join(map(repr, expected))
+                raise ModelFileError(f"{path} has {what} {given!r}, but {needed} is needed: choose another model")
         return info
 
 
@@ -104,10 +109,11 @@ def save_checkpoint(path: Path, model: nn.Module, info: ModelInfo, half_weights:
     os.replace(temporary, path)
 
 
-def load_checkpoint(path: Path) -> tuple[PoseModel, ModelInfo]:
+def load_checkpoint(path: Path, normalisations: Collection[str] = (NORMALISATION,)) -> tuple[PoseModel, ModelInfo]:
     """Build the model that a safetensors file describes and load its weights; in evaluation mode.
 
-    Raises ModelFileError if the file is missing, damaged or does not fit.
+    normalisations: of 2D that the caller can give to the model. Raises ModelFileError if the file is missing, damaged
+    or does not fit.
     """
     import torch
     from safetensors import SafetensorError, safe_open
@@ -118,7 +124,7 @@ def load_checkpoint(path: Path) -> tuple[PoseModel, ModelInfo]:
         raise ModelFileError(f"no model file at {path}; `occpose models` lists the shipped ones")
     try:
         with safe_open(path, framework="pt") as file:
-            info = ModelInfo.from_metadata(file.metadata(), path)
+            info = ModelInfo.from_metadata(file.metadata(), path, normalisations)
             tensors = {name: file.get_tensor(name).to(torch.float32) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{path} is not a readable safetensors file: {error}") from error

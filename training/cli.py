@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from occpose_core.checkpoint import NORMALISATION
 from occpose_core.errors import OccposeError
 from training.budget import length
 from training.checkpoints import AtomicCheckpointIO, check_checkpoint, lock
 from training.recipes.recipe import Recipe
 
 _DATA = "training.data.windows.MocapWindows"
+_DDP = "ddp_find_unused_parameters_true"  # published networks have parameters that no loss reaches
 
 
 class _Figures(Callback):
@@ -68,10 +71,13 @@ class TrainingCLI(LightningCLI):
         return (window.frames, window.rate_hz) if window else (1, 0.0)
 
     def before_instantiate_classes(self) -> None:
-        """Turn a budget into epochs, which is what the saved configuration then has."""
+        _join_processes(self.options.trainer)
+        if self.options.get("budget"):
+            self._spend_budget()
+
+    def _spend_budget(self) -> None:
+        """Turn the budget into epochs, which is what the saved configuration then has."""
         options = self.options
-        if not options.get("budget"):
-            return
         data, trainer = options.data.init_args, options.trainer
         given = length(
             options.budget,
@@ -132,9 +138,20 @@ class TrainingCLI(LightningCLI):
         }
         path = self.folder / f"{self.options.name}.safetensors"
         if self.trainer.is_global_zero:
-            recipe.save(path, self.options.name, training, rate_hz)
+            normalisation = self.options.data.init_args.get("normalisation", NORMALISATION)
+            recipe.save(path, self.options.name, training, rate_hz, normalisation)
             print(f"model written to {path}")
         self.trainer.strategy.barrier("model written")  # the next run of any process may need the file
+
+
+def _join_processes(trainer: Namespace) -> None:
+    """Train together with the processes that torchrun started; Lightning would have each CPU process train alone."""
+    world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    if world > 1 and "LOCAL_WORLD_SIZE" in os.environ:
+        trainer.devices, trainer.num_nodes = local, world // local
+        trainer.strategy = "ddp" if trainer.strategy == "auto" else trainer.strategy
+    if trainer.strategy == "ddp":
+        trainer.strategy = _DDP
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from occpose_core.checkpoint import ModelInfo
+from occpose_core.checkpoint import NORMALISATION, ModelInfo
 from occpose_core.errors import OccposeError
 from occpose_core.models.elepose import ElePose, ElePoseConfig
 from occpose_core.models.fill_then_lift import FillThenElePoseConfig, FillThenLift, FillThenLiftConfig
@@ -72,8 +72,18 @@ def build(family: str, config: dict[str, Any]) -> PoseModel:
     return entry.model(_config_from(entry.config, config))
 
 
-def describe(name: str, family: str, model: PoseModel, training: dict[str, Any], rate_hz: float = 0.0) -> ModelInfo:
-    """The ModelInfo of a model of that family. rate_hz: of the windows that it was trained on, 0 for single frames."""
+def describe(
+    name: str,
+    family: str,
+    model: PoseModel,
+    training: dict[str, Any],
+    rate_hz: float = 0.0,
+    normalisation: str = NORMALISATION,
+) -> ModelInfo:
+    """The ModelInfo of a model of that family.
+
+    rate_hz: of the windows that it was trained on, 0 for single frames. normalisation: of their 2D.
+    """
     entry = MODELS[family]
     return ModelInfo(
         name=name,
@@ -85,6 +95,7 @@ def describe(name: str, family: str, model: PoseModel, training: dict[str, Any],
         window=model.window,
         rate_hz=rate_hz if model.window > 1 else 0.0,
         look_ahead_s=model.look_ahead / rate_hz if model.look_ahead else 0.0,
+        normalisation=normalisation,
         source=entry.source,
         training=training,
     )

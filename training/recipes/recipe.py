@@ -10,7 +10,7 @@ import lightning
 import torch
 from torch import Tensor
 
-from occpose_core.checkpoint import load_checkpoint, save_checkpoint
+from occpose_core.checkpoint import NORMALISATION, SCREEN, load_checkpoint, save_checkpoint
 from occpose_core.models import build, describe
 from training.origin import origin
 
@@ -41,7 +41,7 @@ class Recipe(lightning.LightningModule):
         self.family = family
         self.model = self.make(family, config)
         if init:
-            self.model.load_state_dict(load_checkpoint(init)[0].state_dict())
+            self.model.load_state_dict(load_checkpoint(init, (NORMALISATION, SCREEN))[0].state_dict())
         self.learning_rate, self.decay, self.halve_every = learning_rate, decay, halve_every
         self.amsgrad, self.weight_decay = amsgrad, weight_decay
 
@@ -69,9 +69,12 @@ class Recipe(lightning.LightningModule):
         """As LightningModule.log; validation figures are the mean over all processes."""
         super().log(name, value, **{"sync_dist": name.startswith("val"), **options})
 
-    def save(self, path: Path, name: str, training: dict[str, Any], rate_hz: float) -> None:
-        """Write what was trained to a file that load_checkpoint reads; training: for ModelInfo."""
-        save_checkpoint(path, self.model, describe(name, self.family, self.model, training, rate_hz))
+    def save(
+        self, path: Path, name: str, training: dict[str, Any], rate_hz: float, normalisation: str = NORMALISATION
+    ) -> None:
+        """Write what was trained to a file that load_checkpoint reads; the others: for ModelInfo."""
+        info = describe(name, self.family, self.model, training, rate_hz, normalisation)
+        save_checkpoint(path, self.model, info)
 
     def learning_rate_factor(self, epoch: int) -> float:
         """Of the first epoch's rate, after so many epochs."""
