@@ -58,8 +58,8 @@ _COORDINATES: dict[Normalisation, Callable[[np.ndarray, np.ndarray, Camera], tup
 class CapturedDataset(IterableDataset[Batch]):
     """Each pass gives every frame (or one of `every`) once as the answered frame of a window, in batches.
 
-    Of the config count `frames`, `look_ahead`, `rate_hz` (the recordings' own, or a divisor), `patterns` and
-    `mirrored`. Windows that reach beyond a recording repeat its first or last frame. With `shuffle` each pass has an
+    Of the config count `frames`, `look_ahead`, `rate_hz` (the recordings' own, or a divisor), `patterns`,
+    `occlusion` and `mirrored`. Windows that reach beyond a recording repeat its first or last frame. With `shuffle` each pass has an
     order, mirroring and masks of its own, whatever the number of workers, and so has a run resumed at `first_step`;
     processes share the windows, and those that do not fill a batch in each are left out. Without it the order is the
     recordings', masks are always the same, and nobody is mirrored.
@@ -153,6 +153,8 @@ class CapturedDataset(IterableDataset[Batch]):
     def _hidden(self, visible: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Scores (B, T, J) with joints hidden by the patterns; not so many that the answered frame has no view."""
         masked = visible * pick_masks(self._masks, self.config.patterns, len(visible), rng)
+        if self.config.occlusion:
+            masked = masked * self.config.occlusion.sample(len(visible), self.config.frames, rng)
         return np.where(self._enough(masked)[:, None, None], masked, visible)
 
     def _enough(self, visible: np.ndarray) -> np.ndarray:

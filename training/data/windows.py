@@ -22,6 +22,7 @@ from occpose_core.skeleton import H36M17
 from training.data.augment import mirror, tilt, vary_bones
 from training.data.clip import Clip
 from training.data.mocap import read_clips
+from training.data.occlusion_windows import OcclusionWindows
 
 Batch = dict[str, Tensor]
 
@@ -42,6 +43,7 @@ class WindowConfig:
     patterns: Mapping[str, float] = field(
         default_factory=lambda: {"clean": 0.15, "iid20": 0.1, "k-missing": 0.2, "natural": 0.3, "layout(coco17)": 0.25}
     )
+    occlusion: OcclusionWindows | None = None  # on top of the pattern
     mirrored: float = 0.5
     tilted: float = 0.04
     size_sd: float = 0.06  # of log stature
@@ -152,10 +154,12 @@ class Windows(IterableDataset[Batch]):
         return given_rays, score, given
 
     def _pick(self, masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(B, T, J) masks of patterns in their shares."""
+        """(B, T, J) masks of patterns in their shares, and of the occlusion."""
         share = np.array(list(self.config.patterns.values()))
         kind = rng.choice(len(masks), size=self.batch, p=share / share.sum())
-        return np.asarray(masks[kind, rng.integers(masks.shape[1], size=self.batch)])
+        visible = np.asarray(masks[kind, rng.integers(masks.shape[1], size=self.batch)])
+        occlusion = self.config.occlusion
+        return visible & occlusion.sample(self.batch, self.config.frames, rng) if occlusion else visible
 
 
 class MocapWindows(lightning.LightningDataModule):
