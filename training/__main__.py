@@ -35,6 +35,9 @@ COMMANDS: dict[str, Command] = {
         module="training.systems", summary="train a published system: its phases in order, then export the result"
     ),
     "mean-pose": Command(module="training.mean_pose", summary="the baseline that knows people but looks at none"),
+    "shards": Command(
+        module="training.shards", summary="write motion as memory-mapped shards, for sets larger than memory"
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""Motion capture files in the OccKP-1 format (docs/evaluation.md, "Data files")."""
+"""Motion capture in the OccKP-1 format (docs/evaluation.md, "Data files"), or in shards made of such files."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from pathlib import Path
 
 from occpose_core.dataset import read_sequences
 from training.data.clip import Clip
+from training.data.shards import read_shards
 
 
 def read_clips(files: Sequence[Path], split: str) -> list[Clip]:
-    """All clips of one split (train, val, test); each file is a source. Raises DatasetError."""
+    """All clips of one split (train, val, test); each file, or folder of shards, is a source. Raises DatasetError."""
+    return [clip for file in files for clip in (read_shards if file.is_dir() else _read_file)(file, split)]
+
+
+def _read_file(file: Path, split: str) -> list[Clip]:
     return [
         Clip(
             name=motion.name,
@@ -19,6 +24,5 @@ def read_clips(files: Sequence[Path], split: str) -> list[Clip]:
             rate_hz=motion.rate_hz,
             joints_world_m=motion.joints_world_m.astype("float32"),
         )
-        for file in files
         for motion in read_sequences(file).of_split(split)
     ]
