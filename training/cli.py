@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
+import torch
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveFloat
 from lightning import LightningDataModule, LightningModule, Trainer
@@ -111,6 +113,8 @@ class TrainingCLI(LightningCLI):
         self.model.schedule_epochs = self.options.schedule_epochs
         if self.trainer.is_global_zero:
             self.locked = lock(self.folder)
+        else:  # processes draw their own dropout and noise; weights are those of the first
+            torch.manual_seed(torch.initial_seed() + self.trainer.global_rank)
         last = self.folder / "last.ckpt"
         if last.exists() and not self.options.fresh:
             check_checkpoint(last)
@@ -156,6 +160,7 @@ def _join_processes(trainer: Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the training command; 2 with one sentence on bad input, 130 interrupted."""
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # for it is how runs resume
     try:
         TrainingCLI(
             Recipe,

@@ -23,6 +23,7 @@ from training.data.augment import mirror, tilt, vary_bones
 from training.data.clip import Clip
 from training.data.mocap import read_clips
 from training.data.occlusion_windows import OcclusionWindows
+from training.data.processes import share_of_process
 
 Batch = dict[str, Tensor]
 
@@ -51,7 +52,7 @@ class WindowConfig:
 
 
 class Windows(IterableDataset[Batch]):
-    """Endless batches of windows; every worker and epoch draws its own, and so does a run resumed at `first_step`.
+    """Endless batches of windows; each worker, epoch and process (rank) draws its own, as does a run resumed at a step.
 
     A batch: kpts (B, T, J, 2), each frame in its own person view; visible (B, T, J), 0 = missing, else the detector's
     score in (0, 1]; true_kpts (B, T, J, 2) without noise; joints_root_m (B, T, J, 3), each frame in its view's axes;
@@ -66,11 +67,12 @@ class Windows(IterableDataset[Batch]):
         batch: int,
         seed: int,
         first_step: int = 0,
+        rank: int = 0,
     ) -> None:
         super().__init__()
         self.clips = [clip for clip in clips if len(clip.joints_world_m) >= config.frames]
         self.config, self.batch, self.seed = config, batch, seed
-        self._first_step, self._epoch = first_step, 0
+        self._first_step, self._rank, self._epoch = first_step, rank, 0
         self._masks: np.ndarray | None = None
         starts = np.array([len(clip.joints_world_m) - config.frames + 1 for clip in self.clips], dtype=np.float64)
         self.probability = starts
@@ -82,7 +84,7 @@ class Windows(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
-        rng = np.random.default_rng((self.seed, self._first_step, self._epoch, worker.id if worker else 0))
+        rng = np.random.default_rng((self.seed, self._first_step, self._epoch, self._rank, worker.id if worker else 0))
         self._epoch += 1
         if self._masks is None:  # drawn once a worker: it takes as long as hundreds of batches
             self._masks = self._mask_bank(rng)
@@ -165,7 +167,8 @@ class Windows(IterableDataset[Batch]):
 class MocapWindows(lightning.LightningDataModule):
     """Windows of motion capture files for training, and a fixed set of them for validation.
 
-    files: OccKP-1 data files. shares: of each file among the windows, in their order; empty = by frames.
+    files: OccKP-1 data files. shares: of each file among the windows, in their order; empty = by frames. batch_size: of
+    all processes that train together.
     """
 
     def __init__(
@@ -192,7 +195,8 @@ class MocapWindows(lightning.LightningDataModule):
         clips = read_clips(self.files, "train")
         # a resumed run draws other windows; the trainer's epoch is not restored yet at this point, its step is
         first_step = self.trainer.global_step if self.trainer else 0
-        windows = Windows(clips, self.shares, self.window, self.batch_size, self.seed, first_step)
+        rank, batch = share_of_process(self.trainer, self.batch_size)
+        windows = Windows(clips, self.shares, self.window, batch, self.seed, first_step, rank)
         self._windows["train"] = windows
         workers = self.workers
         prefetch = 4 if workers else None
