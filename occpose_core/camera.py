@@ -116,8 +116,8 @@ class PersonView:
         """Rotate (..., J, 3) vectors from the camera's axes to the view's."""
         return np.asarray(joints_cam_m @ self.cam_from_view)
 
-    def at(self, frame: int) -> PersonView:
-        """The views of one frame: an index into the last leading axis."""
+    def at(self, frame: int | np.ndarray) -> PersonView:
+        """The views of one frame, or of some: indices into the last leading axis."""
         return PersonView(cam_from_view=self.cam_from_view[..., frame, :, :], scale=self.scale[..., frame])
 
 

@@ -7,6 +7,7 @@ recording for patterns that are processes in time.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ WINDOW_STRIDE = 27
 _WHOLE_RECORDING = ("natural", "layout", "hallucinate")
 _GARBAGE_PX = 100.0
 _HALLUCINATION_SD = 0.05  # of the person's size
+_HALLUCINATION_SCORE = (0.3, 0.7)
 _PELVIS = H36M17.index("pelvis")
 _CHUNK_FRAMES = 50_000
 
@@ -33,8 +35,8 @@ _CHUNK_FRAMES = 50_000
 class Shot:
     """One recording as one camera and detector see it.
 
-    rays: (T, J, 2) detected, undistorted. given: (T, J) bool, detected and inside the image. joints_cam_m: (T, J, 3)
-    the truth. focal_px: of the camera.
+    rays: (T, J, 2) detected, undistorted. score: (T, J) the detector's in (0, 1], 0 where not detected or outside the
+    image. joints_cam_m: (T, J, 3) the truth. focal_px: of the camera.
     """
 
     name: str
@@ -42,7 +44,7 @@ class Shot:
     rate_hz: float
     focal_px: float
     rays: np.ndarray
-    given: np.ndarray
+    score: np.ndarray
     joints_cam_m: np.ndarray
 
     def __len__(self) -> int:
@@ -57,7 +59,7 @@ def film(motion: Motion, rig: str, detector: str, seed: int = 0) -> Shot:
     joints_cam_m = views.joints_cam_m(joints_world_m)
     true_px = px_from_cam(joints_cam_m, camera)
     rng = philox(motion.name, rig, detector, 0, seed)
-    kpts_px, _, found = detect(detector, true_px, motion.rate_hz, rng)
+    kpts_px, score, found = detect(detector, true_px, motion.rate_hz, rng)
     in_image = ((kpts_px >= 0) & (kpts_px <= [camera.width - 1, camera.height - 1])).all(axis=-1)
     return Shot(
         name=motion.name,
@@ -65,7 +67,7 @@ def film(motion: Motion, rig: str, detector: str, seed: int = 0) -> Shot:
         rate_hz=motion.rate_hz,
         focal_px=float(camera.K[0, 0]),
         rays=np.asarray(rays_from_px(kpts_px, camera)[0]),
-        given=(found & in_image & views.inside(joints_cam_m))[0],
+        score=np.where(found & in_image & views.inside(joints_cam_m), score, 0.0)[0],
         joints_cam_m=joints_cam_m[0],
     )
 
@@ -86,21 +88,31 @@ class Clips:
     """Clips one after the other; F frames in all, N of them scored.
 
     start, stop: (F,) flat index of the own clip's first frame and of the one behind its last. shot: (F,) index.
-    rays: (F, J, 2) as handed over, garbage where not visible. visible: (F, J) bool as handed over. hidden: (F, J) bool,
-    what the detector does not truly see: missing, or given in a wrong place. given, given_rays: before the pattern.
-    joints_cam_m: (F, J, 3) truth. scored: (N,) flat indices.
+    rays: (F, J, 2) as handed over, garbage where not visible. score: (F, J) as handed over, 0 = not visible. hidden:
+    (F, J) bool, what the detector does not truly see: missing, or given in a wrong place. given_score, given_rays:
+    before the pattern. joints_cam_m: (F, J, 3) truth. scored: (N,) flat indices; pattern: (N,) what each was under.
     """
 
     start: np.ndarray
     stop: np.ndarray
     shot: np.ndarray
     rays: np.ndarray
-    visible: np.ndarray
+    score: np.ndarray
     hidden: np.ndarray
-    given: np.ndarray
+    given_score: np.ndarray
     given_rays: np.ndarray
     joints_cam_m: np.ndarray
     scored: np.ndarray
+    pattern: np.ndarray
+
+    @property
+    def visible(self) -> np.ndarray:
+        """(F, J) bool."""
+        return np.asarray(self.score > 0)
+
+    def unhidden(self) -> Clips:
+        """The same as if the pattern had hidden nothing."""
+        return dataclasses.replace(self, score=self.given_score, rays=self.given_rays)
 
 
 def spans(shots: Sequence[Shot], patterns: Sequence[str], max_frames: int | None, look_ahead: int = 0) -> list[Span]:
@@ -166,35 +178,38 @@ def make_clips(shots: Sequence[Shot], group: Sequence[Span], seed: int = 0) -> C
         return np.concatenate(list(cuts))
 
     drawn = [_draw(shot, span, seed) for shot, span in zip(parts, group, strict=True)]
-    kept = np.concatenate([mask for mask, _ in drawn])
-    noise = np.concatenate([noise for _, noise in drawn])
-    rays, given = joined("rays"), joined("given")
-    hallucinated = np.repeat([span.pattern.startswith("hallucinate") for span in group], lengths)[:, None]
-    visible = given & (kept | hallucinated)
+    kept, noise, doubt = (np.concatenate(each) for each in zip(*drawn, strict=True))
+    rays, given = joined("rays"), joined("score")
+    wrong = ~kept & np.repeat([span.pattern.startswith("hallucinate") for span in group], lengths)[:, None]
+    score = np.where(wrong & (given > 0), doubt, np.where(kept, given, 0.0))
+    visible = score > 0
     focal_px = np.repeat([shot.focal_px for shot in parts], lengths)[:, None, None]
-    handed = np.where((visible & ~kept)[..., None], rays + _HALLUCINATION_SD * box_size(rays) * noise, rays)
+    handed = np.where((visible & wrong)[..., None], rays + _HALLUCINATION_SD * box_size(rays) * noise, rays)
     last_value = np.take_along_axis(rays, np.maximum(last_seen(~visible, start), start[:, None])[..., None], axis=0)
     return Clips(
         start=start,
         stop=start + np.repeat(lengths, lengths),
         shot=np.repeat([span.shot for span in group], lengths),
         rays=np.where(visible[..., None], handed, last_value + _GARBAGE_PX / focal_px * noise),
-        visible=visible,
-        hidden=~(given & kept),
-        given=given,
+        score=score,
+        hidden=~((given > 0) & kept),
+        given_score=given,
         given_rays=rays,
         joints_cam_m=joined("joints_cam_m"),
         scored=np.concatenate([np.array(s.scored) - s.start + f for s, f in zip(group, first, strict=True)]),
+        pattern=np.repeat([span.pattern for span in group], [len(span.scored) for span in group]),
     )
 
 
-def _draw(shot: Shot, span: Span, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A clip's mask (T, J), True = not hidden by the pattern, and unit noise (T, J, 2) for wrong coordinates."""
+def _draw(shot: Shot, span: Span, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A clip's mask (T, J), True = not hidden by the pattern; unit noise (T, J, 2), scores (T, J) for wrong joints."""
     rng = philox(shot.name, shot.camera, span.pattern, span.start, seed)
     behind = 0 if _process(span.pattern) else span.stop - 1 - span.scored[-1]  # look-ahead frames repeat the last mask
     frames = span.stop - span.start
     mask = visible_mask(span.pattern, frames - behind, shot.rate_hz, rng)
-    return np.pad(mask, ((0, behind), (0, 0)), mode="edge"), rng.standard_normal((frames, *mask.shape[1:], 2))
+    noise = rng.standard_normal((frames, *mask.shape[1:], 2))
+    doubt = rng.uniform(*_HALLUCINATION_SCORE, size=noise.shape[:-1])
+    return np.pad(mask, ((0, behind), (0, 0)), mode="edge"), noise, doubt
 
 
 def last_seen(hidden: np.ndarray, start: np.ndarray) -> np.ndarray:

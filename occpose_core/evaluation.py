@@ -8,7 +8,7 @@ root-relative in the camera's axes; nothing of the truth reaches the model, not 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,15 +16,16 @@ import numpy as np
 
 from occpose_core.baselines import constant_velocity, hold, mean_pose_view_m, velocity_start
 from occpose_core.camera import view_of
-from occpose_core.clips import Clips, Shot, chunks, last_seen, make_clips, spans
+from occpose_core.clips import Clips, Shot, Span, chunks, last_seen, make_clips, spans
 from occpose_core.errors import OccposeError
 from occpose_core.geometry import place_root, stature_m
 from occpose_core.occlusion import expand
 from occpose_core.pipeline_config import ASSUMED_HEIGHT_M
 from occpose_core.skeleton import H36M17
+from occpose_core.stepping import step_through
 
 if TYPE_CHECKING:
-    from occpose_core.runtime import Engine
+    from occpose_core.runtime import Engine, Lifted
 
 BATCH = 512
 MODES = ("causal", "centre")
@@ -55,13 +56,15 @@ class Answers:
 class Scores:
     """N scored frames with everything that the figures are made from.
 
-    shot: (N,) index. hidden: (N, J) bool. hidden_s: (N, J) time since each joint was last seen, NaN for never.
-    target_m, predicted_m, baselines by name: (N, J, 3) m, root-relative, camera axes; predicted_m is held where the
-    model saw nothing. steps_predicted_m, steps_target_m: (N, 3, J, 3) frames n - 2, n - 1, n, NaN where there are none.
-    sigma_m: (N, J). answered: (N,) bool. root_error_m: (N,), NaN where the person could not be placed.
+    shot: (N,) index. pattern: (N,) the concrete one. hidden: (N, J) bool. hidden_s: (N, J) time since each joint was
+    last seen, NaN for never. target_m, predicted_m, baselines by name: (N, J, 3) m, root-relative, camera axes;
+    predicted_m is held where the model saw nothing. steps_predicted_m, steps_target_m: (N, 3, J, 3) frames n - 2,
+    n - 1, n, NaN where there are none. sigma_m: (N, J). answered: (N,) bool. root_error_m: (N,), NaN where the person
+    could not be placed.
     """
 
     shot: np.ndarray
+    pattern: np.ndarray
     hidden: np.ndarray
     hidden_s: np.ndarray
     target_m: np.ndarray
@@ -82,12 +85,15 @@ class Scores:
         return Scores(baselines=baselines, **arrays)
 
 
-def figure_patterns(patterns: Sequence[str]) -> dict[str, list[str]]:
-    """Which concrete patterns each printed figure is over: `joint30` is one figure, `k-missing` one for each k."""
+def figure_patterns(patterns: Sequence[str], pool: bool = False) -> dict[str, list[str]]:
+    """Which concrete patterns each figure is over: `joint30` is one figure, `k-missing` one for each k.
+
+    pool: one figure for each name that is given without its argument.
+    """
     groups: dict[str, list[str]] = {}
     for name in patterns:
         concrete = expand(name)
-        groups.update({name: concrete} if name in _POOLED else {each: [each] for each in concrete})
+        groups.update({name: concrete} if pool or name in _POOLED else {each: [each] for each in concrete})
     return groups
 
 
@@ -108,6 +114,9 @@ def check_mode(engine: Engine, mode: str, rate_hz: float) -> int:
     return round(info.look_ahead_s * rate_hz)
 
 
+CleanAnswers = dict[tuple[tuple[object, ...], ...], np.ndarray]
+
+
 def score(
     engine: Engine,
     shots: Sequence[Shot],
@@ -115,19 +124,30 @@ def score(
     look_ahead: int = 0,
     max_frames: int | None = None,
     seed: int = 0,
+    clean: CleanAnswers | None = None,
 ) -> Scores:
     """Run the model over all shots under concrete patterns of one kind, taken in turns.
 
     look_ahead: frames of the future that the model sees (check_mode). max_frames: scored at most, spread evenly.
+    clean: answers to the same shots with nothing hidden, which patterns share: a dict that the caller keeps for this
+    engine and these shots.
     """
     planned = spans(shots, patterns, max_frames, look_ahead)
     rate_hz = shots[0].rate_hz
-    return Scores.join(
-        [_score(engine, make_clips(shots, group, seed), rate_hz, look_ahead) for group in chunks(planned)]
-    )
+    clean = {} if clean is None else clean
+    return Scores.join([_score(engine, shots, group, rate_hz, look_ahead, seed, clean) for group in chunks(planned)])
 
 
-def _score(engine: Engine, clips: Clips, rate_hz: float, look_ahead: int) -> Scores:
+def _score(
+    engine: Engine,
+    shots: Sequence[Shot],
+    group: Sequence[Span],
+    rate_hz: float,
+    look_ahead: int,
+    seed: int,
+    clean: CleanAnswers,
+) -> Scores:
+    clips = make_clips(shots, group, seed)
     now = clips.scored
     last = last_seen(clips.hidden, clips.start)[now]
     before = velocity_start(last, clips.start[now], rate_hz)
@@ -135,13 +155,16 @@ def _score(engine: Engine, clips: Clips, rate_hz: float, look_ahead: int) -> Sco
     exists = steps >= clips.start[now, None]
     frames = np.unique(np.concatenate([steps[exists], last[last >= 0], before[before >= 0]]))
     own = ask(engine, clips, frames, look_ahead)
-    clean = ask(engine, dataclasses.replace(clips, visible=clips.given, rays=clips.given_rays), now, look_ahead)
+    same = tuple((span.shot, span.start, span.stop, span.scored) for span in group)
+    if same not in clean:
+        clean[same] = ask(engine, clips.unhidden(), now, look_ahead).joints_m[now]
     never = own.mean_pose_m[now]
     held = hold(own.joints_m, last, never)
     answered = own.answered[now]
     target = clips.joints_cam_m - clips.joints_cam_m[:, _PELVIS, None]
     return Scores(
         shot=clips.shot[now],
+        pattern=clips.pattern,
         hidden=clips.hidden[now],
         hidden_s=np.where(last >= 0, (now[:, None] - last) / rate_hz, np.nan),
         target_m=target[now],
@@ -150,7 +173,7 @@ def _score(engine: Engine, clips: Clips, rate_hz: float, look_ahead: int) -> Sco
             "mean_pose": never,
             "hold": held,
             "constant_velocity": constant_velocity(own.joints_m, last, before, now, never),
-            "clean": clean.joints_m[now],
+            "clean": clean[same],
         },
         steps_predicted_m=np.where(exists[..., None, None], own.joints_m[np.maximum(steps, 0)], np.nan),
         steps_target_m=target[np.maximum(steps, 0)],
@@ -161,33 +184,55 @@ def _score(engine: Engine, clips: Clips, rate_hz: float, look_ahead: int) -> Sco
 
 
 def ask(engine: Engine, clips: Clips, frames: np.ndarray, look_ahead: int = 0) -> Answers:
-    """Let the model answer some frames of the clips, in batches. frames: (M,) flat indices.
+    """Let the model answer some frames of the clips, in batches. frames: (M,) flat indices, sorted.
 
     A window that begins before its clip is led in by the clip's first frame, one that ends behind it by the last.
     """
-    count, joints = clips.visible.shape
+    count, joints = clips.score.shape
     answers = Answers(
         joints_m=np.full((count, joints, 3), np.nan),
         sigma_m=np.full((count, joints), np.nan),
         mean_pose_m=np.full((count, joints, 3), np.nan),
         answered=np.zeros(count, dtype=bool),
     )
+    views = view_of(clips.rays, clips.visible)
+    kpts, score = views.normalise(clips.rays), clips.score.astype(np.float32)
+    if engine.info.streaming:
+        asked = step_through(engine, kpts, score, clips.start, frames)
+    else:
+        asked = _windows(engine, kpts, score, clips, frames, look_ahead)
+    seen = _sees(engine.info.window, clips, frames, look_ahead)
+    for batch, lifted in asked:
+        assert lifted.joints_root_m is not None  # check_mode has seen to it
+        view = views.at(batch)
+        joints_m = view.to_cam(lifted.joints_root_m.astype(np.float64))
+        answers.joints_m[batch] = joints_m - joints_m[:, _PELVIS, None]
+        answers.mean_pose_m[batch] = view.to_cam(np.broadcast_to(mean_pose_view_m(), joints_m.shape))
+        answers.answered[batch] = np.isfinite(joints_m).all(axis=(1, 2))
+        if lifted.sigma_m is not None:
+            answers.sigma_m[batch] = lifted.sigma_m
+    answers.answered[frames] &= seen
+    return answers
+
+
+def _windows(
+    engine: Engine, kpts: np.ndarray, score: np.ndarray, clips: Clips, frames: np.ndarray, look_ahead: int
+) -> Iterator[tuple[np.ndarray, Lifted]]:
+    """The frames in batches, and the answers to their windows."""
     steps = np.arange(1 - engine.info.window, 1) + look_ahead
     for begin in range(0, len(frames), BATCH):
         batch = frames[begin : begin + BATCH]
         window = np.clip(batch[:, None] + steps, clips.start[batch, None], clips.stop[batch, None] - 1)  # (B, T)
-        rays, visible = clips.rays[window], clips.visible[window]
-        views = view_of(rays, visible)
-        view = views.at(-1 - look_ahead)
-        lifted = engine.run(views.normalise(rays), visible)
-        assert lifted.joints_root_m is not None  # check_mode has seen to it
-        joints_m = view.to_cam(lifted.joints_root_m.astype(np.float64))
-        answers.joints_m[batch] = joints_m - joints_m[:, _PELVIS, None]
-        answers.mean_pose_m[batch] = view.to_cam(np.broadcast_to(mean_pose_view_m(), joints_m.shape))
-        answers.answered[batch] = visible.any(axis=(1, 2)) & np.isfinite(joints_m).all(axis=(1, 2))
-        if lifted.sigma_m is not None:
-            answers.sigma_m[batch] = lifted.sigma_m
-    return answers
+        yield batch, engine.run(kpts[window], score[window])
+
+
+def _sees(window: int, clips: Clips, frames: np.ndarray, look_ahead: int) -> np.ndarray:
+    """(M,) bool: whether any joint is visible in the frames that an answer depends on. window: 0 = all so far."""
+    before = np.append(0, np.cumsum(clips.visible.any(axis=-1)))
+    end, begin = frames + look_ahead + 1, clips.start[frames]
+    begin = np.maximum(end - window, begin) if window else begin
+    end = np.minimum(end, clips.stop[frames])
+    return np.asarray(before[end] > before[begin])
 
 
 def _root_error_m(joints_m: np.ndarray, clips: Clips, now: np.ndarray) -> np.ndarray:

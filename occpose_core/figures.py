@@ -23,6 +23,7 @@ MM_PER_M = 1000.0
 # Edges of the curve error over occlusion length, seconds since a joint was last seen.
 OCCLUSION_EDGES_S = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
 _PELVIS = H36M17.index("pelvis")
+_LIMB_ENDS = [index for index, joint in enumerate(H36M17.joints) if joint.endswith(("wrist", "ankle"))]
 
 
 def figures_of(scores: Scores, seed: int = 0) -> dict[str, Any]:
@@ -33,6 +34,7 @@ def figures_of(scores: Scores, seed: int = 0) -> dict[str, Any]:
     figures = {
         "frames": len(errors_m),
         "mpjpe_mm": _by_mask(errors_m, masks),
+        "limb_end_mm": _by_mask(errors_m[:, _LIMB_ENDS], {name: mask[:, _LIMB_ENDS] for name, mask in masks.items()}),
         "mpjpe_interval_mm": {name: _interval_mm(errors_m, mask, scores.shot, seed) for name, mask in masks.items()},
         "pa_mpjpe_mm": masked_mean(pa_joint_errors(scores.predicted_m, scores.target_m)) * MM_PER_M,
         "n_mpjpe_mm": masked_mean(n_joint_errors(scores.predicted_m, scores.target_m)) * MM_PER_M,
@@ -52,6 +54,7 @@ def figures_of(scores: Scores, seed: int = 0) -> dict[str, Any]:
             }
             for index, joint in enumerate(H36M17.joints)
         },
+        "by_pattern": _by_pattern(errors_m, masks, scores.pattern),
     }
     return {name: _rounded(value) for name, value in figures.items()}
 
@@ -66,6 +69,18 @@ def _rounded(value: Any) -> Any:
 
 def _by_mask(errors_m: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: masked_mean(errors_m, mask) * MM_PER_M for name, mask in masks.items()}
+
+
+def _by_pattern(errors_m: np.ndarray, masks: dict[str, np.ndarray], pattern: np.ndarray) -> dict[str, Any]:
+    """For each of the concrete patterns that the figures are over: how many frames, and their errors."""
+    rows = {str(name): pattern == name for name in dict.fromkeys(pattern.tolist())}
+    return {
+        name: {
+            "frames": int(row.sum()),
+            "mpjpe_mm": _by_mask(errors_m[row], {mask: chosen[row] for mask, chosen in masks.items()}),
+        }
+        for name, row in rows.items()
+    }
 
 
 def _interval_mm(errors_m: np.ndarray, mask: np.ndarray, shot: np.ndarray, seed: int) -> list[float]:

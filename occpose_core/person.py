@@ -16,7 +16,8 @@ _FRAME_S = 1 / 30
 class People:
     """N people: their unique `ids`, and `rows` (N,) with the fields
 
-    rays (T, J, 2), visible (T, J): the network's window in the camera frame, newest frame last
+    rays (T, J, 2), score (T, J): the network's window in the camera frame, newest frame last; score 0 = not visible
+    state (S,): what a streaming network keeps, zeros for a person without a past
     started: whether a frame has been lifted; if not, the fields below mean nothing
     measured_ns: stamp of the last lifted frame; lifted: how many there are
     ray, log_depth: filter states of the root's place, as x / z, y / z and log z
@@ -26,13 +27,14 @@ class People:
     sigma_m (J,): of the last lifted frame; stature_m: slow mean of what the network takes for the person's height
     """
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, state_size: int = 0) -> None:
         self.ids: list[str] = []
         self.rows = np.zeros(
             0,
             dtype=[
                 ("rays", np.float64, (window, _J, 2)),
-                ("visible", bool, (window, _J)),
+                ("score", np.float32, (window, _J)),
+                ("state", np.float32, (state_size,)),
                 ("started", bool),
                 ("measured_ns", np.int64),
                 ("lifted", np.int64),
@@ -67,9 +69,9 @@ class People:
         """Forget the past of the rows that an index array or a mask gives; they keep their ids."""
         self.rows[which] = np.zeros((), dtype=self.rows.dtype)
 
-    def push(self, rays: np.ndarray, visible: np.ndarray) -> None:
-        """Append a frame to all windows: rays (N, J, 2), visible (N, J). A row not started is filled with it."""
-        for window, frame in ((self.rows["rays"], rays), (self.rows["visible"], visible)):
+    def push(self, rays: np.ndarray, score: np.ndarray) -> None:
+        """Append a frame to all windows: rays (N, J, 2), score (N, J). A row not started is filled with it."""
+        for window, frame in ((self.rows["rays"], rays), (self.rows["score"], score)):
             window[:, :-1] = window[:, 1:]
             window[:, -1] = frame
             fresh = ~self.rows["started"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from occpose_core.admission import Seen, admit, count
-from occpose_core.camera import px_from_cam, px_from_rays, rays_from_cam, view_of
+from occpose_core.camera import PersonView, px_from_cam, px_from_rays, rays_from_cam, view_of
 from occpose_core.errors import OccposeError
 from occpose_core.geometry import place_root, stature_m
 from occpose_core.person import People
@@ -65,6 +65,10 @@ class PosePipeline:
             raise PipelineError(f"model {info.name!r} has layout {info.layout!r}: choose a model of {H36M17.name}")
         if not info.lifts:
             raise PipelineError(f"model {info.name!r} gives no 3D joints: choose a lifter")
+        if info.look_ahead_s > 0:
+            raise PipelineError(
+                f"model {info.name!r} answers {info.look_ahead_s:g} s late: choose one without look-ahead"
+            )
         self.config = config or PipelineConfig()
         self._engine = engine
         self._tracker = Tracker()
@@ -74,7 +78,7 @@ class PosePipeline:
     def reset(self) -> None:
         """Forget everybody and the time; ids given so far are not given again."""
         self._tracker.reset()
-        self._people = People(self._engine.info.window)
+        self._people = People(self._engine.info.frames, self._engine.info.state_size)
         self._stamp_ns: int | None = None
         self._frame_id = ""
 
@@ -98,7 +102,7 @@ class PosePipeline:
         self._people.keep(self._people.since_s(stamp_ns) <= self.config.gap_s)
         seen = self._give_rows(ids, seen, stamp_ns, dropped)
         self._forget_jumpers(seen, stamp_ns, dropped)
-        self._people.push(seen.rays, seen.visible)
+        self._people.push(seen.rays, seen.score)
         filled_px = self._lift(seen, stamp_ns, camera, dropped)
         skeletons = self._skeletons(seen, filled_px, stamp_ns, camera)
         self._people.keep(self._people.rows["started"])
@@ -145,15 +149,13 @@ class PosePipeline:
 
     def _lift(self, seen: Seen, stamp_ns: int, camera: Camera, dropped: Counter[str]) -> np.ndarray | None:
         """Run the network for all who show enough and update their rows; returns its 2D pose (N, J, 2) px, if any."""
-        people = self._people
-        rows = np.flatnonzero(self._enough(seen))
+        people, enough = self._people, self._enough(seen)
+        rows = np.flatnonzero(enough)
+        if self._engine.info.streaming and not enough.all():
+            self._ask(np.flatnonzero(~enough))  # the time of those who hide goes on too
         if not len(rows):
             return None
-        rays, visible = people.rows["rays"][rows], people.rows["visible"][rows]
-        views = view_of(rays, visible)
-        view = views.at(-1)
-        kpts = np.where(visible[..., None], views.normalise(rays), np.float32(0))
-        lifted = self._engine.run(kpts, visible.astype(np.float32))
+        view, lifted = self._ask(rows)
         assert lifted.joints_root_m is not None  # __init__ has refused other models
         finite = _finite(lifted)
         joints = view.to_cam(np.where(finite[:, None, None], lifted.joints_root_m, 0.0))
@@ -168,6 +170,18 @@ class PosePipeline:
         filled_px = np.zeros_like(seen.rays)
         filled_px[rows] = px_from_rays(view.rays(filled), camera)
         return filled_px
+
+    def _ask(self, rows: np.ndarray) -> tuple[PersonView, Lifted]:
+        """Run the network for some people, and keep what it wants to remember; its answers and their views."""
+        people, streaming = self._people.rows, self._engine.info.streaming
+        rays, score = people["rays"][rows], people["score"][rows]
+        visible = score > 0
+        views = view_of(rays, visible)
+        kpts = np.where(visible[..., None], views.normalise(rays), np.float32(0))
+        lifted = self._engine.run(kpts, score, *((people["state"][rows],) if streaming else ()))
+        if streaming:
+            people["state"][rows] = lifted.state
+        return views.at(-1), lifted
 
     def _place(
         self,

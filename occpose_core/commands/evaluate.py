@@ -23,7 +23,7 @@ from typing import Any
 from occpose_core.charts import Scene
 from occpose_core.clips import Shot, film
 from occpose_core.dataset import SPLITS, Sequences, read_sequences
-from occpose_core.evaluation import MODES, EvaluationError, check_mode, figure_patterns, score
+from occpose_core.evaluation import MODES, CleanAnswers, EvaluationError, check_mode, figure_patterns, score
 from occpose_core.evaluation_report import example_scenes, page, pictured_pattern, tables
 from occpose_core.figures import figures_of
 from occpose_core.files import refuse_existing
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", **names, metavar="NAME_OR_FILE", help="a shipped model or an .onnx file")
     add("--data", **names, type=Path, metavar="FILE.npz", help="recordings of people")
     add("--pattern", nargs="+", action="extend", help=f"what is hidden: {', '.join(PATTERNS)} (default: all)")
+    add("--pool", action="store_true", help="one row for all arguments of a pattern, taken in turns: k-missing, ...")
     add("--input", nargs="+", action="extend", choices=list(INPUTS), help="2D keypoints (default: noisy)")
     add("--rig", nargs="+", action="extend", choices=list(RIGS), help="simulated cameras (default: held-out)")
     add("--mode", choices=MODES, default="causal", help="causal: no future, the newest frame is scored (default)")
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print, write. Raises OccposeError for anything that the user can mend."""
     for path in filter(None, (args.json, args.html)):
         refuse_existing(path, args.force)
-    groups = figure_patterns(args.pattern or list(PATTERNS))
+    groups = figure_patterns(args.pattern or list(PATTERNS), args.pool)
     engines = [load(name) for name in args.model]
     for engine in engines:
         check_mode(engine, args.mode, args.rate)
@@ -86,10 +87,11 @@ def run(args: argparse.Namespace) -> int:
     results: list[dict[str, Any]] = []
     examples: list[Scene] = []
     for engine, rig, detector, shots in _settings(args, engines, data):
+        clean: CleanAnswers = {}
         for pattern, concrete in groups.items():
             _progress(f"{engine.info.name}: {rig} cameras, {detector} input, {pattern}")
             look_ahead = check_mode(engine, args.mode, args.rate)
-            scores = score(engine, shots, concrete, look_ahead, args.max_frames, args.seed)
+            scores = score(engine, shots, concrete, look_ahead, args.max_frames, args.seed, clean)
             if not examples and pattern == pictured_pattern(list(groups)):
                 examples = example_scenes(scores)
             head = {"model": engine.info.name, "pattern": pattern, "input": detector, "rig": rig, "mode": args.mode}

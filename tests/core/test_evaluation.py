@@ -15,6 +15,8 @@ from occpose_core.evaluation import EvaluationError, ask, check_mode, figure_pat
 from occpose_core.figures import figures_of
 from occpose_core.runtime import Lifted
 from occpose_core.skeleton import H36M17
+from occpose_core.stepping import step_through
+from tests.core.remembering import RememberingEngine
 
 J = len(H36M17.joints)
 PELVIS = H36M17.index("pelvis")
@@ -115,7 +117,7 @@ def test_hidden_coordinates_are_garbage_and_seen_ones_untouched(shots: list[Shot
     assert clips.hidden.any()
     np.testing.assert_array_equal(clips.hidden, ~clips.visible)
     np.testing.assert_array_equal(clips.rays[clips.visible], clips.given_rays[clips.visible])
-    away = np.linalg.norm(clips.rays - clips.given_rays, axis=-1)[clips.hidden & clips.given]
+    away = np.linalg.norm(clips.rays - clips.given_rays, axis=-1)[clips.hidden & (clips.given_score > 0)]
     spread_px = away * shots[0].focal_px
     assert np.median(spread_px) > 50
     assert np.isfinite(clips.rays).all()
@@ -123,12 +125,36 @@ def test_hidden_coordinates_are_garbage_and_seen_ones_untouched(shots: list[Shot
 
 def test_hallucinated_joints_are_given_in_a_wrong_place(shots: list[Shot]) -> None:
     clips = make_clips(shots, spans(shots, ["hallucinate"], None))
-    np.testing.assert_array_equal(clips.visible, clips.given)
-    wrong = clips.hidden & clips.given
+    np.testing.assert_array_equal(clips.visible, clips.given_score > 0)
+    wrong = clips.hidden & clips.visible
     assert wrong.any()
+    assert 0.3 <= clips.score[wrong].min() < 0.4 and 0.6 < clips.score[wrong].max() <= 0.7
+    np.testing.assert_array_equal(clips.score[~wrong], clips.given_score[~wrong])
     moved = np.linalg.norm(clips.rays - clips.given_rays, axis=-1)
     assert (moved[wrong] > 0).all()
     assert (moved[clips.visible & ~wrong] == 0).all()
+
+
+def test_scores_are_the_detectors_where_joints_are_visible_and_0_elsewhere(shots: list[Shot]) -> None:
+    clips = make_clips(shots, spans(shots, ["iid20"], 20))
+    np.testing.assert_array_equal(clips.score, np.where(clips.hidden, 0.0, clips.given_score))
+    np.testing.assert_array_equal(clips.unhidden().visible, clips.given_score > 0)
+    assert len(np.unique(clips.score)) > 100
+    assert clips.score.max() <= 1
+
+    class Curious(_Model):
+        def run(self, kpts: np.ndarray, visible: np.ndarray) -> Lifted:
+            given.append(visible)
+            return super().run(kpts, visible)
+
+    given: list[np.ndarray] = []
+    ask(Curious(), clips, clips.scored)
+    np.testing.assert_array_equal(np.concatenate(given)[:, 0], clips.score[clips.scored].astype(np.float32))
+
+
+def test_ground_truth_is_sure() -> None:
+    shot = film(walker("walk", 60), "train", "gt")
+    assert set(np.unique(shot.score)) <= {0.0, 1.0}
 
 
 def test_look_ahead_adds_frames_behind_the_scored_one(shots: list[Shot]) -> None:
@@ -220,6 +246,53 @@ def test_windows_are_led_in_by_their_clips_first_frame(shots: list[Shot]) -> Non
     assert np.abs(ask(Oldest(window=9), clips, first + 4).joints_m[first + 4]).max() == 0
 
 
+# --- streaming models are stepped -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("window", [1, 2, 9, 300])
+@pytest.mark.parametrize("pattern", ["limb-run(leg,0.5)", "natural", "frames20c"])
+def test_a_streaming_model_is_measured_like_its_windowed_twin(shots: list[Shot], pattern: str, window: int) -> None:
+    windowed, streamed = (
+        score(RememberingEngine(window, streaming, sigma=0.1), shots, [pattern], max_frames=25)
+        for streaming in (False, True)
+    )
+    for name in ("predicted_m", "steps_predicted_m", "sigma_m", "answered", "root_error_m"):
+        np.testing.assert_array_equal(getattr(streamed, name), getattr(windowed, name))
+    for name, pose in windowed.baselines.items():
+        np.testing.assert_array_equal(streamed.baselines[name], pose)
+
+
+def test_a_model_that_remembers_everything_is_run_from_the_beginning(shots: list[Shot]) -> None:
+    class Counting(_Model):
+        def run(self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray) -> Lifted:
+            frames = state + 1
+            joints = np.repeat(frames[:, None, :], J, axis=1) * (np.arange(J)[:, None] > 0) * [1.0, 0.0, 0.0]
+            return Lifted(joints_root_m=joints, state=frames)
+
+    clips = make_clips(shots, spans(shots, ["natural"], 20))
+    answers = ask(Counting(window=0, streaming=True, state_size=1), clips, clips.scored)
+    frames = np.linalg.norm(answers.joints_m[clips.scored, 1], axis=-1)
+    np.testing.assert_allclose(frames, clips.scored - clips.start[clips.scored] + 1)
+
+
+def test_a_streaming_model_starts_only_as_early_as_it_must(shots: list[Shot]) -> None:
+    engine = RememberingEngine(5, streaming=True)
+    frames = np.array([40, 42, 90, 199, 205])  # the second recording begins at 200
+    start = np.repeat([0, 200], [200, 40])
+    kpts = np.zeros((240, J, 2), np.float32)
+    answered = [batch for batch, _ in step_through(engine, kpts, np.ones((240, J), np.float32), start, frames)]
+    np.testing.assert_array_equal(np.sort(np.concatenate(answered)), frames)
+    assert sum(len(kpts) for kpts, _ in engine.calls) == (42 - 36 + 1) + 5 + 5 + 5
+
+
+def test_figures_do_not_depend_on_how_many_are_stepped_at_once(
+    shots: list[Shot], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = json.dumps(figures_of(score(RememberingEngine(9, True), shots, ["natural"], max_frames=90)))
+    monkeypatch.setattr("occpose_core.stepping.BATCH", 2)
+    assert json.dumps(figures_of(score(RememberingEngine(9, True), shots, ["natural"], max_frames=90))) == whole
+
+
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
@@ -227,6 +300,24 @@ def test_a_model_that_answers_the_mean_pose_is_the_mean_pose_baseline(shots: lis
     figures = figures_of(score(_MeanPose(), shots, ["k-missing(3)"], max_frames=50))
     for mask in ("all", "visible", "hidden"):
         assert figures["mpjpe_mm"][mask] == pytest.approx(figures["baselines"]["mean_pose"][mask])
+
+
+def test_patterns_share_the_answers_to_clean_input(shots: list[Shot]) -> None:
+    class Counted(_Model):
+        rows = 0
+
+        def run(self, kpts: np.ndarray, visible: np.ndarray) -> Lifted:
+            Counted.rows += len(kpts)
+            return super().run(kpts, visible)
+
+    patterns, clean, rows = ("k-missing(3)", "k-missing(5)", "natural", "hallucinate"), {}, []
+    for pattern in patterns:
+        shared = figures_of(score(Counted(), shots, [pattern], max_frames=30, clean=clean))
+        rows.append(Counted.rows)
+        assert json.dumps(shared) == json.dumps(figures_of(score(_Model(), shots, [pattern], max_frames=30)))
+    new = np.diff(rows, prepend=0)
+    assert new[1] < new[0] and new[3] < new[2]
+    assert len(clean) == 2
 
 
 def test_clean_input_leaves_only_the_image_border(shots: list[Shot]) -> None:
@@ -285,6 +376,43 @@ def test_an_error_of_hidden_joints_shows_up_where_it_belongs(shots: list[Shot]) 
     assert {round(row["model_mm"], 6) for row in curve} == {100.0}
 
 
+def test_limb_ends_are_wrists_and_ankles(shots: list[Shot]) -> None:
+    scores = perfect(shots)
+    ends = H36M17.indices(*(f"{side}_{joint}" for side in ("left", "right") for joint in ("wrist", "ankle")))
+    moved = scores.target_m.copy()
+    moved[:, ends] += scores.hidden[:, ends, None] * [0.0, 0.2, 0.0]
+    figures = figures_of(dataclasses.replace(scores, predicted_m=moved))
+    share = scores.hidden[:, ends].mean()
+    assert figures["limb_end_mm"] == pytest.approx({"all": 200 * share, "visible": 0.0, "hidden": 200.0}, abs=1e-3)
+    assert figures["mpjpe_mm"]["all"] == pytest.approx(figures["limb_end_mm"]["all"] * 4 / J, abs=1e-3)
+
+
+def test_pooled_figures_tell_of_each_pattern(shots: list[Shot]) -> None:
+    ((name, concrete),) = figure_patterns(["joint30"]).items()
+    scores = score(_Model(), shots, concrete, max_frames=60)
+    figures = figures_of(scores)
+    assert name == "joint30"
+    assert list(figures["by_pattern"]) == concrete
+    assert sum(row["frames"] for row in figures["by_pattern"].values()) == 60
+    means = [row["mpjpe_mm"]["all"] * row["frames"] for row in figures["by_pattern"].values()]
+    assert sum(means) / 60 == pytest.approx(figures["mpjpe_mm"]["all"], abs=1e-3)
+    knee = scores.pattern == "joint30(left_knee)"
+    alone = figures_of(dataclasses.replace(scores, predicted_m=np.where(knee[:, None, None], 0.0, scores.target_m)))
+    wrong = {pattern for pattern, row in alone["by_pattern"].items() if row["mpjpe_mm"]["all"] > 0}
+    assert wrong == {"joint30(left_knee)"}
+
+
+def test_a_model_without_sigma_has_all_figures_but_calibration(shots: list[Shot]) -> None:
+    class Unsure(_Model):
+        def run(self, kpts: np.ndarray, visible: np.ndarray) -> Lifted:
+            return Lifted(joints_root_m=super().run(kpts, visible).joints_root_m)
+
+    sure, unsure = (figures_of(score(model, shots, ["natural"], max_frames=40)) for model in (_Model(), Unsure()))
+    assert all(np.isnan(value) for inside in unsure.pop("calibration").values() for value in inside.values())
+    sure.pop("calibration")
+    assert json.dumps(unsure) == json.dumps(sure)
+
+
 def test_equal_runs_give_equal_figures(shots: list[Shot]) -> None:
     first, again, other = (
         json.dumps(figures_of(score(_Model(), shots, ["natural"], max_frames=80, seed=seed))) for seed in (0, 0, 1)
@@ -300,6 +428,13 @@ def test_patterns_expand_to_figures() -> None:
     assert list(groups)[:2] == ["natural", "k-missing(1)"]
     assert len(groups["joint30"]) == J
     assert groups["layout(coco17)"] == ["layout(coco17)"]
+
+
+def test_pooled_patterns_have_one_figure_a_name() -> None:
+    groups = figure_patterns(["natural", "k-missing", "limb-run(leg,0.5)", "layout"], pool=True)
+    assert list(groups) == ["natural", "k-missing", "limb-run(leg,0.5)", "layout"]
+    assert groups["k-missing"] == [f"k-missing({k})" for k in range(1, 7)]
+    assert len(groups["layout"]) == 3
 
 
 @pytest.mark.parametrize(

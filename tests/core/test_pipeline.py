@@ -19,6 +19,7 @@ from occpose_core.runtime.engine import Lifted
 from occpose_core.skeleton import H36M17
 from occpose_core.types import Camera, Keypoints2D, Origin, State
 from tests.core.cardboard import CAMERA, FIGURE, JOINTS, STATURE_M, CardboardEngine, standing
+from tests.core.remembering import RememberingEngine
 from tests.tolerances import FLOAT32
 
 SECOND = 1_000_000_000
@@ -489,6 +490,40 @@ def test_windows_repeat_the_oldest_frame_while_they_fill():
         assert distinct == min(frame + 1, 4)
         assert (kpts[0, : 4 - distinct] == kpts[0, 0]).all()
         assert visible.all()
+
+
+def test_scores_reach_the_network():
+    engine = CardboardEngine(window=2)
+    pipe, rng = pipeline(engine, min_score=0.3), np.random.default_rng(0)
+    scores = rng.random((2, JOINTS))
+    for frame, score in enumerate(scores):
+        pipe.step([standing(0, 0, 5, id="a", score=score)], frame * FRAME, CAMERA)
+    _, given = engine.calls[-1]
+    assert (given[0] == np.where(scores < 0.3, 0, scores).astype(np.float32)).all()
+
+
+@settings(max_examples=25)
+@given(seed=seeds, window=st.sampled_from([1, 2, 7]))
+def test_a_streaming_engine_answers_as_its_windowed_twin(seed, window):
+    rng = np.random.default_rng(seed)
+    steps = scene(rng, 25, 4)
+    for frame in (4, 5, 12):  # nobody is seen, or hardly anything of them
+        steps[frame] = [dataclasses.replace(p, score=p.score * (np.arange(JOINTS) < 2)) for p in steps[frame]]
+    steps[8] = []
+    ids = rng.permutation(4)
+    steps[15:] = [[dataclasses.replace(p, id=f"p{ids[int(p.id[1])]}") for p in people] for people in steps[15:]]
+    windowed, streamed = (
+        play(pipeline(RememberingEngine(window, streaming, sigma=0.1, filled=True), gap_s=0.12, hold_s=0.1), steps)
+        for streaming in (False, True)
+    )
+    assert [everything(output) for output in streamed] == [everything(output) for output in windowed]
+
+
+def test_an_engine_that_answers_late_is_refused():
+    engine = CardboardEngine(window=9)
+    engine.info = dataclasses.replace(engine.info, look_ahead_s=0.1333)
+    with pytest.raises(PipelineError, match="'cardboard' answers 0.1333 s late"):
+        PosePipeline(engine)
 
 
 def test_one_call_of_the_network_serves_everybody():
