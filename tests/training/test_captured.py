@@ -15,6 +15,7 @@ from occpose_core.skeleton import H36M17
 from tests.training.h36m_files import filmed, walk, write_h36m
 from training.data.captured import CapturedDataset, CapturedWindows, screen
 from training.data.h36m_cameras import h36m_cameras
+from training.data.occlusion_windows import OcclusionWindows
 from training.data.recording import Recording
 from training.data.windows import Batch, WindowConfig
 
@@ -161,6 +162,13 @@ def test_joints_are_hidden_by_patterns_and_where_the_detector_missed_them() -> N
     assert torch.equal(*again)
 
 
+def test_runs_of_frames_are_hidden_as_in_windows_of_motion() -> None:
+    batch = one_pass(dataset(recording(64), occlusion=OcclusionWindows(length=2), frames=20, batch=64))
+    hidden = batch["visible"] == 0
+    assert hidden.any(dim=2).any(dim=1).all()
+    assert (hidden.sum(dim=2) <= 1).all()  # one joint in each run
+
+
 def test_frames_without_enough_joints_are_no_training_but_are_answered() -> None:
     score = np.ones((10, 17), dtype=np.float32)
     score[4] = 0.0
@@ -225,7 +233,7 @@ def test_workers_change_nothing(files: list[Path]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param({"format": "h37m"}, "unknown data format 'h37m'; known: h36m", id="format"),
+        pytest.param({"format": "h37m"}, "unknown data format 'h37m'; known: h36m, elepose", id="format"),
         pytest.param({"allow_pickle": False}, "--allow-pickle", id="gate"),
         pytest.param({"validation_subjects": []}, "no recording of split 'val'", id="no validation subject"),
         pytest.param({"files": []}, "expected data_3d_h36m.npz", id="no files"),

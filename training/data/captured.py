@@ -21,6 +21,7 @@ from occpose_core.skeleton import H36M17
 from occpose_core.types import Camera
 from training.data.formats import read_recordings
 from training.data.masks import mask_bank, pick_masks
+from training.data.processes import share_of_process
 from training.data.recording import Recording
 from training.data.windows import Batch, WindowConfig
 
@@ -59,10 +60,10 @@ class CapturedDataset(IterableDataset[Batch]):
     """Each pass gives every frame (or one of `every`) once as the answered frame of a window, in batches.
 
     Of the config count `frames`, `look_ahead`, `rate_hz` (the recordings' own, or a divisor), `patterns`,
-    `occlusion` and `mirrored`. Windows that reach beyond a recording repeat its first or last frame. With `shuffle` each pass has an
-    order, mirroring and masks of its own, whatever the number of workers, and so has a run resumed at `first_step`;
-    processes share the windows, and those that do not fill a batch in each are left out. Without it the order is the
-    recordings', masks are always the same, and nobody is mirrored.
+    `occlusion` and `mirrored`. Windows that reach beyond a recording repeat its first or last frame. With `shuffle`
+    each pass has an order, mirroring and masks of its own, whatever the number of workers, and so has a run resumed
+    at `first_step`; processes share the windows, and those that do not fill a batch in each are left out. Without
+    it the order is the recordings', masks are always the same, and nobody is mirrored.
 
     A batch is that of training.data.windows.Windows; `start` counts frames of the recording and may be negative.
     Raises DatasetError if a recording's rate is not a multiple of the window's.
@@ -191,7 +192,7 @@ class CapturedWindows(lightning.LightningDataModule):
     format: a key of training.data.formats.FORMATS. files: what its reader takes. allow_pickle: whether pickled files
     may be opened; only numbers and texts are ever taken out of them. validation_subjects: kept out of the training
     subjects to choose the best epoch by; the papers choose it on the test subjects. None: the format's own choice.
-    validation_every: one in so many frames is validated on; more than 1 where time is short.
+    batch_size: of all processes that train together. validation_every: one in so many frames is validated on; more than 1 where time is short.
     """
 
     def __init__(
@@ -226,6 +227,7 @@ class CapturedWindows(lightning.LightningDataModule):
         for recording in read:
             if recording.split in recordings and len(recording):
                 recordings[recording.split].append(recording)
+        rank, batch = share_of_process(self.trainer, self.batch_size)
         for split, found in recordings.items():
             if not found:
                 raise DatasetError(f"{', '.join(map(str, self.files))} has no recording of split {split!r}")
@@ -233,16 +235,13 @@ class CapturedWindows(lightning.LightningDataModule):
             self._datasets[split] = CapturedDataset(
                 found,
                 self.window,
-                self.batch_size,
+                batch,
                 self.seed,
                 normalisation=self.normalisation,
                 shuffle=train,
-                process=self._process(),
+                process=(rank, self.batch_size // batch),
                 every=1 if train else self.validation_every,
             )
-
-    def _process(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         # a resumed run draws other windows; the trainer's epoch is not restored yet at this point, its step is
