@@ -192,7 +192,8 @@ class CapturedWindows(lightning.LightningDataModule):
     format: a key of training.data.formats.FORMATS. files: what its reader takes. allow_pickle: whether pickled files
     may be opened; only numbers and texts are ever taken out of them. validation_subjects: kept out of the training
     subjects to choose the best epoch by; the papers choose it on the test subjects. None: the format's own choice.
-    batch_size: of all processes that train together. validation_every: one in so many frames is validated on; more than 1 where time is short.
+    batch_size: of all processes that train together. validation_every: one in so many frames is validated on; more than
+    1 where time is short.
     """
 
     def __init__(
