@@ -12,6 +12,7 @@ import torch
 from occpose_core.skeleton import H36M17
 from training.data.augment import mirror, tilt, vary_bones
 from training.data.mocap import read_clips
+from training.data.occlusion_windows import OcclusionWindows
 from training.data.windows import MocapWindows, WindowConfig, Windows
 
 SIZE = 64
@@ -92,6 +93,15 @@ def test_validation_is_fixed(data_file: Path) -> None:
     data = MocapWindows([data_file], batch_size=16, validation_windows=32, workers=0)
     one, again = (next(iter(data.val_dataloader())) for _ in range(2))
     assert torch.equal(one["kpts"], again["kpts"])
+
+
+def test_occlusion_windows_hide_on_top_of_the_patterns(data_file: Path) -> None:
+    clean = {"detectors": {"gt": 1.0}, "patterns": {"clean": 1.0}}
+    config = WindowConfig(frames=27, occlusion=OcclusionWindows(joints=3), **clean)
+    hidden = [
+        (first(windows(data_file, each))["visible"] == 0).float().mean() for each in (config, WindowConfig(**clean))
+    ]
+    assert hidden[0] > hidden[1] + 0.02
 
 
 def bone_lengths(joints_m: np.ndarray) -> np.ndarray:
