@@ -34,6 +34,9 @@ COMMANDS: dict[str, Command] = {
     "system": Command(
         module="training.systems", summary="train a published system: its phases in order, then export the result"
     ),
+    "literature": Command(
+        module="training.literature.command", summary="P1 and P2 per action, as papers print them, of a checkpoint"
+    ),
     "mean-pose": Command(module="training.mean_pose", summary="the baseline that knows people but looks at none"),
     "shards": Command(
         module="training.shards", summary="write motion as memory-mapped shards, for sets larger than memory"

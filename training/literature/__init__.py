@@ -1,0 +1,1 @@
+"""Figures as papers print them, of trained checkpoints on data sets with real cameras."""
