@@ -81,10 +81,13 @@ class Recipe(lightning.LightningModule):
         halved = epoch // self.halve_every if self.halve_every else 0
         return float(self.decay ** (epoch - halved) * 0.5**halved)
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What is trained, for the optimiser; overridden where some of it has a rate or weight decay of its own."""
+        return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
+
     def configure_optimizers(self) -> Any:
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = torch.optim.Adam(
-            trained, lr=self.learning_rate, amsgrad=self.amsgrad, weight_decay=self.weight_decay
+            self.parameter_groups(), lr=self.learning_rate, amsgrad=self.amsgrad, weight_decay=self.weight_decay
         )
         return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor_of_run)]
 
