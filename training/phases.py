@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from occpose_core.errors import OccposeError
-from training.data.windows import WindowConfig
 
 CONFIGS = Path(__file__).parent / "configs"
 WINDOWS = (27, 81, 243, 351)
@@ -30,23 +29,24 @@ class Variant:
 Options = Mapping[str, object]  # name of an option of `fit` -> its value
 
 
-# The papers' own ways with missing joints stand in their YAML; what is told of them learns from all kinds of occlusion.
-_OCCLUDED = {
-    "data.init_args.window.detectors": json.dumps(dict(WindowConfig().detectors)),
-    "data.init_args.window.patterns": json.dumps(dict(WindowConfig().patterns)),
-}
-
-
 def _form(variant: Variant) -> Options:
-    return {"model.init_args.config.masked": variant.masked, **(_OCCLUDED if variant.masked else {})}
+    masked: Options = {"model.init_args.config.masked": variant.masked}
+    return {**masked, **_all_occlusions()} if variant.masked else masked
+
+
+def _all_occlusions() -> Options:
+    """What is told of missing joints learns from all kinds; the papers' own ways stand in their YAML."""
+    from training.data.windows import WindowConfig  # here, for it takes seconds
+
+    window = WindowConfig()
+    return {
+        "data.init_args.window.detectors": json.dumps(dict(window.detectors)),
+        "data.init_args.window.patterns": json.dumps(dict(window.patterns)),
+    }
 
 
 def _no_form(variant: Variant) -> Options:
     return {}
-
-
-def _lcn(variant: Variant) -> Options:
-    return {**_form(variant), "model.init_args.config.target": "metric" if variant.masked else "image"}
 
 
 def _windowed(variant: Variant) -> Options:
@@ -64,13 +64,19 @@ class Phase:
     """One run of `fit`.
 
     share: of the system's budget of poses, relative to the other phases'. files: option of the recipe -> the phase
-    whose result it takes. options: what else `fit` is given for a variant.
+    whose result it takes. options: what else `fit` is given for a variant. masked_config: the YAML of the masked form,
+    where that is another one.
     """
 
     name: str
     share: float
     files: Mapping[str, str] = field(default_factory=dict)
     options: Callable[[Variant], Options] = _form
+    masked_config: str = ""
+
+    def config(self, variant: Variant) -> str:
+        """File name of the YAML."""
+        return f"{variant.masked and self.masked_config or self.name}.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +96,8 @@ class System:
         return replace(self, phases=(*self.phases, self.refine))
 
 
-def _single(summary: str, options: Callable[[Variant], Options] = _form) -> System:
-    return System(summary=summary, phases=(Phase(name="train", share=1, options=options),))
+def _single(summary: str, masked_config: str = "") -> System:
+    return System(summary=summary, phases=(Phase(name="train", share=1, masked_config=masked_config),))
 
 
 # Shares follow the published epochs where the phases see poses alike; temporal phases get most, for a window of 81
@@ -102,7 +108,7 @@ SYSTEMS: dict[str, System] = {
         phases=(
             Phase(name="flow", share=1, options=_no_form),
             Phase(name="teacher", share=4, files={"flow": "flow"}),
-            Phase(name="filling", share=4, options=_no_form),
+            Phase(name="filling", share=4),
             Phase(name="student", share=6, files={"flow": "flow", "teacher": "teacher", "filling": "filling"}),
         ),
         filling="filling",
@@ -119,5 +125,5 @@ SYSTEMS: dict[str, System] = {
         refine=Phase(name="refine", share=2, files={"init": "finetune"}, options=_windowed),
     ),
     "htnet": _single("single-frame lifter that mixes joints, limbs and body"),
-    "lcn": _single("single-frame lifter with weights of its own for every pair of near joints", _lcn),
+    "lcn": _single("single-frame lifter with weights of its own for every pair of near joints", "masked"),
 }

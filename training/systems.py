@@ -107,7 +107,7 @@ def plan(args: argparse.Namespace, overrides: Sequence[str]) -> list[Run]:
     runs = []
     for phase in system.phases:
         options: dict[str, object] = {
-            "config": CONFIGS / args.system / f"{phase.name}.yaml",
+            "config": CONFIGS / args.system / phase.config(variant),
             "runs": folder,
             "name": phase.name,
             **phase.options(variant),
