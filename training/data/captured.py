@@ -132,13 +132,20 @@ class CapturedDataset(IterableDataset[Batch]):
             kpts, true_kpts, joints_m = (_mirrored(each, flip) for each in (kpts, true_kpts, joints_m))
             visible = np.where(flip[:, None, None], visible[..., H36M17.mirror], visible)
         visible = self._hidden(visible, rng)
-        root_relative = joints_m - joints_m[:, :, _PELVIS, None]
+        root_m = joints_m[:, :, _PELVIS, None]
+        root_relative = joints_m - root_m
         if self.normalisation == "person-view":
             view = view_of(kpts, visible > 0)
             kpts, true_kpts = view.normalise(kpts), view.normalise(true_kpts)
-            root_relative = view.from_cam(root_relative)
+            root_relative, root_m = view.from_cam(root_relative), view.from_cam(root_m)
         keep = self._enough(visible) | (not self.shuffle)
-        arrays = {"kpts": kpts, "visible": visible, "true_kpts": true_kpts, "joints_root_m": root_relative}
+        arrays = {
+            "kpts": kpts,
+            "visible": visible,
+            "true_kpts": true_kpts,
+            "joints_root_m": root_relative,
+            "root_m": root_m[:, :, 0],
+        }
         batch = {name: torch.from_numpy(array[keep].astype(np.float32)) for name, array in arrays.items()}
         return {**batch, "clip": torch.from_numpy(clip[keep]), "start": torch.from_numpy(start[keep])}
 

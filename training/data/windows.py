@@ -56,7 +56,8 @@ class Windows(IterableDataset[Batch]):
 
     A batch: kpts (B, T, J, 2), each frame in its own person view; visible (B, T, J), 0 = missing, else the detector's
     score in (0, 1]; true_kpts (B, T, J, 2) without noise; joints_root_m (B, T, J, 3), each frame in its view's axes;
-    clip and start (B,), the index into `clips` and the first frame, to say where a window came from.
+    root_m (B, T, 3), where the pelvis is in them, which no model is told; clip and start (B,), the index into `clips`
+    and the first frame, to say where a window came from.
     """
 
     def __init__(
@@ -120,11 +121,13 @@ class Windows(IterableDataset[Batch]):
         visible = np.where(enough[:, None, None], masked, visible)
         view = view_of(rays, visible)
         keep = visible[:, answered].sum(axis=-1) >= _MIN_VISIBLE
+        root_cam_m = joints_cam_m[:, :, _PELVIS, None]
         arrays = {
             "kpts": view.normalise(rays),
             "visible": np.where(visible, score, 0.0),
             "true_kpts": view.normalise(true_rays),
-            "joints_root_m": view.from_cam(joints_cam_m - joints_cam_m[:, :, _PELVIS, None]),
+            "joints_root_m": view.from_cam(joints_cam_m - root_cam_m),
+            "root_m": view.from_cam(root_cam_m)[:, :, 0],
         }
         batch = {name: torch.from_numpy(array[keep].astype(np.float32)) for name, array in arrays.items()}
         return {**batch, "clip": torch.from_numpy(clip[keep]), "start": torch.from_numpy(start[keep])}
