@@ -17,10 +17,16 @@ _MAX_POINTS = 20_000
 _TOLERANCE = 0.05  # of the extent of the joints in the image
 
 
-def fit_camera(kpts_px: np.ndarray, joints_cam_m: np.ndarray, visible: np.ndarray, where: str) -> Camera:
+def fit_camera(
+    kpts_px: np.ndarray,
+    joints_cam_m: np.ndarray,
+    visible: np.ndarray,
+    where: str,
+    size: tuple[int, int] | None = None,
+) -> Camera:
     """The pinhole that projects joints (T, J, 3) m to pixels (T, J, 2), by least squares over the visible (T, J).
 
-    The image's size is not in the data: the principal point is taken for its centre. where: names the recording in
+    size: of the image, px; without it the principal point is taken for the centre. where: names the recording in
     messages. Raises DatasetError if no pinhole does, because the 3D is in another frame.
     """
     chosen = visible & (joints_cam_m[..., 2] > 0) & np.isfinite(kpts_px).all(axis=-1)
@@ -37,7 +43,8 @@ def fit_camera(kpts_px: np.ndarray, joints_cam_m: np.ndarray, visible: np.ndarra
             f"{where}: no camera projects the 3D joints onto the 2D ones (error {error:.0f} px); expected 3D absolute,"
             " in the camera's frame"
         )
-    return Camera(width=round(2 * cx), height=round(2 * cy), K=K)
+    width, height = size or (round(2 * cx), round(2 * cy))
+    return Camera(width=width, height=height, K=K)
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from occpose_core.dataset import DatasetError
-from training.data import elepose_npy, h36m
+from training.data import elepose_npy, h36m, mpi_inf_3dhp
 from training.data.recording import Recording
 
 # files, whether pickles may be opened, validation subjects (None: the reader's own) -> recordings
@@ -32,7 +32,13 @@ def _elepose(
     return elepose_npy.read(files[0], allow_pickle, subjects)
 
 
-FORMATS: dict[str, Reader] = {"h36m": _h36m, "elepose": _elepose}
+def _3dhp(files: Sequence[Path], allow_pickle: bool, validation_subjects: Sequence[str] | None) -> Iterable[Recording]:
+    _count(files, 1, 1, "one folder with S1/Seq1/annot.mat or TS1/annot_data.mat")
+    subjects = mpi_inf_3dhp.VALIDATION_SUBJECTS if validation_subjects is None else validation_subjects
+    return mpi_inf_3dhp.read(files[0], subjects)
+
+
+FORMATS: dict[str, Reader] = {"h36m": _h36m, "elepose": _elepose, "mpi-inf-3dhp": _3dhp}
 
 
 def read_recordings(
