@@ -13,6 +13,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
+from safetensors.torch import save_file  # noqa: E402
+
 from occpose_core.camera import px_from_cam  # noqa: E402
 from occpose_core.checkpoint import SCREEN, ModelInfo, save_checkpoint  # noqa: E402
 from occpose_core.models import build, describe  # noqa: E402
@@ -25,6 +27,7 @@ from training.data.recording import Recording  # noqa: E402
 from training.literature.errors import by_action, mean_of_actions, measure  # noqa: E402
 from training.literature.lifting import Hiding, Lifter  # noqa: E402
 from training.literature.protocols import MEAN, Trial, as_lcn, as_occluded_hpe, standard, sweep  # noqa: E402
+from training.recipes.refine import Refine  # noqa: E402
 
 ACTIONS = ["Directions", "Sitting 1", "Sitting", "Walking"]
 NORMALISATIONS = ["person-view", SCREEN]
@@ -78,7 +81,7 @@ class Knowing(PoseModel):
         known = torch.from_numpy(np.concatenate(self.kpts)).flatten(1)
         rows = torch.cdist(kpts[:, -1 - self.look_ahead].double().flatten(1), known.double()).argmin(dim=1)
         tables = {"joints_root_m": self.joints, "joints_image": self.images}
-        return {name: torch.from_numpy(np.concatenate(table))[rows] for name, table in tables.items()}
+        return {name: torch.from_numpy(np.concatenate(table))[rows].float() for name, table in tables.items()}
 
     def fold(self) -> None:
         """Nothing to make static."""
@@ -215,6 +218,21 @@ def test_lcns_own_evaluation_is_absolute_and_knows_the_roots_depth(
     moved = as_lcn(trial).figures[MEAN]
     assert moved["absolute_mm"] > 30.0
     assert moved["p2_reflected_mm"] < 0.2 * moved["absolute_mm"]
+
+
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+def test_refining_takes_x_and_y_from_the_picture_and_the_roots_true_depth(
+    recordings: list[Recording], normalisation: str
+) -> None:
+    trial = knowing_trial([without_distortion(each) for each in recordings], normalisation, unchanged)
+    trial.lifter.model.joints = [each * [0.5, 0.8, 1.0] for each in trial.lifter.model.joints]
+    plain = standard(trial).figures[MEAN]["p1_mm"]
+    assert plain > 50.0
+    for bias, expected in ((-100.0, 0.0), (100.0, plain)):  # all from the picture, all from the network
+        trial.lifter.refine = Refine().eval()
+        with torch.no_grad():
+            trial.lifter.refine.weigh[-2].bias.fill_(bias)
+        assert standard(trial).figures[MEAN]["p1_mm"] == pytest.approx(expected, abs=0.05)
 
 
 def without_distortion(recording: Recording) -> Recording:
@@ -359,11 +377,27 @@ def test_nothing_is_on_unless_asked_for(
     assert "As published" not in printed
 
 
+def test_the_oracle_is_found_beside_its_checkpoint_and_named(
+    files: tuple[Path, Path], checkpoints: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    beside = checkpoints["htnet"].with_name("htnet-oracle.safetensors")
+    try:
+        save_file(Refine().state_dict(), beside)
+        assert main([*arguments(files, checkpoints["htnet"]), "--refine"]) == 0
+        assert "oracle: root depth and camera" in capsys.readouterr().out
+        save_file({"other": torch.zeros(1)}, beside)
+        assert main([*arguments(files, checkpoints["htnet"]), "--refine"]) == 2
+        assert "no refine module; train the refine phase again" in capsys.readouterr().err
+    finally:
+        beside.unlink()
+
+
 @pytest.mark.parametrize(
     ("family", "options", "says"),
     [
         pytest.param("filling", [], "gives no 3D pose", id="no lifter"),
         pytest.param("htnet", ["--as-published", "lcn"], "no pose in the picture", id="no image pose"),
+        pytest.param("htnet", ["--refine"], "no refine module at", id="no refine module"),
         pytest.param("htnet", ["--split", "val"], "no recording of split 'val'", id="empty split"),
         pytest.param("missing", [], "no model file at", id="no file"),
     ],

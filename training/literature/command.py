@@ -21,7 +21,7 @@ from occpose_core.files import refuse_existing
 from occpose_core.report import text_table, write_json
 from training.data.formats import FORMATS, read_recordings
 from training.data.recording import Recording
-from training.literature.lifting import Lifter, LiteratureError
+from training.literature.lifting import Lifter, LiteratureError, load_refine
 from training.literature.protocols import AS_PUBLISHED, SWEEPS, Result, Trial, standard, sweep
 
 
@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--split", choices=SPLITS, default="test", help="subjects (default: test); select models on val, never on test")
     add("--every", type=_count, default=1, metavar="N", help="score one in N frames (default: all)")
     add("--flip", action="store_true", help="average with the answer for the mirrored person")
+    add("--refine", action="store_true", help="correct answers by the refine phase's module: an oracle of root depth")
     add("--sweep", choices=list(SWEEPS), help="also: each joint missing in 30 of 81 frames, random or in runs of 6")
     add("--as-published", nargs="+", choices=list(AS_PUBLISHED), default=[], help="also: these systems' own evaluation")
     add("--seed", type=int, default=0, help="of what is missing (default: 0)")
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json:
         refuse_existing(args.json, args.force)
     model, info = load_checkpoint(args.model, (NORMALISATION, SCREEN))
-    lifter = Lifter(model, info, args.flip)
+    lifter = Lifter(model, info, args.flip, load_refine(args.model) if args.refine else None)
     if "lcn" in args.as_published:
         lifter.need_image_pose()
     recordings = _recordings(args)
@@ -99,6 +100,8 @@ def _conditions(
         f"{info.name} ({info.family}, {info.form} form) on {args.set}, {args.split} subjects {subjects}, 2D {given}.",
         f"2D normalisation: {info.normalisation}. Flip averaging: {'on' if lifter.averages else 'off'}.",
     ]
+    if args.refine:
+        lines.append("oracle: root depth and camera. Answers are refined with the true depth of the root.")
     if info.window > 1:
         ahead = lifter.model.look_ahead
         lines.append(f"Windows of {info.window} frames, {ahead} of them behind the answered one; edges repeated.")
@@ -124,7 +127,7 @@ def _figures(
         "subjects": sorted({each.subject for each in recordings}),
         "files": [path.name for path in (*args.data, *([args.keypoints] if args.keypoints else []))],
         "frames": sum(-(-len(each) // args.every) for each in recordings),
-        "options": {"flip": args.flip, "every": args.every, "seed": args.seed},
+        "options": {"flip": args.flip, "refine": args.refine, "every": args.every, "seed": args.seed},
         "conditions": conditions,
         "notes": {name: result.table.note for name, result in results.items()},
         "results": {name: result.figures for name, result in results.items()},

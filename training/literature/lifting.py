@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from occpose_core.checkpoint import ModelInfo
@@ -17,6 +20,7 @@ from occpose_core.occlusion import philox, visible_mask
 from occpose_core.skeleton import H36M17
 from training.data.recording import Recording
 from training.literature.pictures import NORMALISATIONS, Picture
+from training.recipes.refine import Refine, back_projected
 
 BATCH = 256
 MASK_FRAMES = 81  # of a published test window
@@ -61,10 +65,27 @@ class Asked:
     root_depth_m: np.ndarray  # (N,) true, in the network's axes: an oracle's
 
 
-class Lifter:
-    """A checkpoint in evaluation mode. flip: average with the answer for the mirrored person."""
+def load_refine(checkpoint: Path) -> Refine:
+    """The refine module that was trained with a checkpoint, from the file beside it. Raises LiteratureError."""
+    path = checkpoint.with_name(f"{checkpoint.stem}-oracle.safetensors")
+    if not path.is_file():
+        raise LiteratureError(f"no refine module at {path}: only the refine phase of strided-posegraph writes one")
+    refine = Refine()
+    try:
+        refine.load_state_dict(load_file(path))
+    except (RuntimeError, SafetensorError, OSError) as error:
+        raise LiteratureError(f"{path} is no refine module; train the refine phase again") from error
+    return refine.eval()
 
-    def __init__(self, model: PoseModel, info: ModelInfo, flip: bool = False) -> None:
+
+class Lifter:
+    """A checkpoint in evaluation mode.
+
+    flip: average with the answer for the mirrored person. refine: correct the answer with it, by the camera and the
+    true depth of the root: an oracle.
+    """
+
+    def __init__(self, model: PoseModel, info: ModelInfo, flip: bool = False, refine: Refine | None = None) -> None:
         if not info.lifts:
             raise LiteratureError(f"model {info.name} gives no 3D pose (only {', '.join(info.outputs)})")
         if info.normalisation not in NORMALISATIONS:
@@ -72,6 +93,7 @@ class Lifter:
             raise LiteratureError(f"model {info.name} takes 2D in {info.normalisation!r}, which is none of {known}")
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model, self.info = model.eval().to(self._device), info
+        self.refine = refine.to(self._device) if refine else None
         self._normalisation = NORMALISATIONS[info.normalisation]
         if flip:
             model.config = dataclasses.replace(model.config, flip_average=True)
@@ -112,7 +134,12 @@ class Lifter:
 
     def lift(self, asked: Asked) -> np.ndarray:
         """Root-relative joints (N, J, 3) m in the camera's axes."""
-        return asked.picture.to_cam(self._run(self.model, asked)["joints_root_m"])
+
+        def answer(kpts: Tensor, visible: Tensor) -> Tensor:
+            joints_m: Tensor = self.model(kpts, visible)["joints_root_m"]
+            return joints_m if self.refine is None else self._refined(self.refine, joints_m, asked)
+
+        return asked.picture.to_cam(self._run(answer, asked))
 
     def need_image_pose(self) -> None:
         """Raise LiteratureError if the model gives no pose in the picture."""
@@ -125,17 +152,27 @@ class Lifter:
     def image_pose(self, asked: Asked) -> np.ndarray:
         """LCN's own output (N, J, 3): x, y as kpts, depth behind the pelvis in that unit at the pelvis."""
 
-        def answer(kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
+        def answer(kpts: Tensor, visible: Tensor) -> Tensor:
             joints = self.model.answer(*self.model.ways(kpts, visible))["joints_image"]
             if len(joints) > len(kpts):  # for the mirrored people too
                 straight, mirror = joints.chunk(2)
                 joints = (straight + mirrored(mirror)) / 2
-            return {"joints_image": joints}
+            return joints
 
-        return self._run(answer, asked)["joints_image"]
+        return self._run(answer, asked)
 
-    def _run(self, network: Callable[[Tensor, Tensor], dict[str, Tensor]], asked: Asked) -> dict[str, np.ndarray]:
-        arrays = (asked.picture.kpts, asked.picture.visible)
-        kpts, visible = (torch.from_numpy(np.asarray(each, dtype=np.float32)).to(self._device) for each in arrays)
+    def _refined(self, refine: Refine, joints_m: Tensor, asked: Asked) -> Tensor:
+        scale, offset = asked.picture.ray_scale[:, 0], asked.picture.ray_offset[:, 0]
+        camera = np.concatenate([1 / scale, -offset / scale], axis=-1)
+        seen = self._tensor(asked.picture.visible[:, -1 - self.model.look_ahead]) > 0
+        kpts, camera_of_kpts, depth_m = (self._tensor(each) for each in (asked.kpts, camera, asked.root_depth_m))
+        refined: Tensor = refine(joints_m, back_projected(joints_m, kpts, seen, camera_of_kpts, depth_m))
+        return refined
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(self._device)
+
+    def _run(self, network: Callable[[Tensor, Tensor], Tensor], asked: Asked) -> np.ndarray:
         with torch.inference_mode():
-            return {name: value.cpu().numpy().astype(np.float64) for name, value in network(kpts, visible).items()}
+            answer = network(self._tensor(asked.picture.kpts), self._tensor(asked.picture.visible))
+        return answer.cpu().numpy().astype(np.float64)
