@@ -111,7 +111,8 @@ def test_without_masks_nothing_is_missing(tmp_path: Path) -> None:
     [
         pytest.param({"mask": masks("nose", keys="Eating")}, "mask.npy lacks the key 'Walking 1' under S1", id="mask"),
         pytest.param({"new_d3": {"S1": {}}}, "new_d3.npy lacks the key 'Walking 1' under S1", id="3d"),
-        pytest.param({"new_d2": [1]}, "new_d2.npy must hold a dict", id="no dict"),
+        pytest.param({"new_d2": [1]}, "new_d2.npy must hold dicts", id="no dict"),
+        pytest.param({"new_d2": {"S1": {"Eating": 3}}}, "new_d2.npy must hold dicts .* got int", id="no dict inside"),
         pytest.param({"layout": lambda joints: joints[:, :9]}, "must have 32 or 17 joints", id="joints"),
         pytest.param({"frame": "pelvis", "camera": "cam "}, "not before a camera", id="no camera, root-relative"),
         pytest.param({"frame": "world", "camera": "cam "}, "absolute, in", id="no camera, world"),

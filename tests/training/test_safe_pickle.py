@@ -156,3 +156,5 @@ def test_missing_files_and_keys_say_what_was_expected_and_where_to_get_it(tmp_pa
         load_npz(path, ["data", "more"], True, "a test set", "get it there")
     with pytest.raises(DatasetError, match="f lacks the key 'b' under S1; it has a"):
         need_keys({"a": 1}, ["a", "b"], "f", inside="S1")
+    with pytest.raises(DatasetError, match="f: S1 must be a dict, got int"):
+        need_keys(3, ["a"], "f", inside="S1")

@@ -62,12 +62,16 @@ _Keys = tuple[Any, Any, Any]  # subject, action, camera; their types are the fil
 
 
 def _views(path: Path, d2: Any) -> Iterator[_Keys]:
-    if not isinstance(d2, dict):
-        raise DatasetError(f"{path} must hold a dict subject -> action -> camera, got {type(d2).__name__}; {_GET}")
-    for subject, actions in d2.items():
-        for action, cameras in actions.items():
-            for camera in cameras:
+    for subject, actions in _dict(d2, path).items():
+        for action, cameras in _dict(actions, path).items():
+            for camera in _dict(cameras, path):
                 yield subject, action, camera
+
+
+def _dict(tree: Any, path: Path) -> dict[Any, Any]:
+    if not isinstance(tree, dict):
+        raise DatasetError(f"{path} must hold dicts subject -> action -> camera, got {type(tree).__name__}; {_GET}")
+    return tree
 
 
 def _entry(path: Path, tree: Any, keys: _Keys) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from occpose_core.dataset import DatasetError
-from training.data import elepose_npy, h36m, mpi_inf_3dhp
+from training.data import elepose_npy, h36m, mpi_inf_3dhp, pw3d
 from training.data.recording import Recording
 
 # files, whether pickles may be opened, validation subjects (None: the reader's own) -> recordings
@@ -38,7 +38,14 @@ def _3dhp(files: Sequence[Path], allow_pickle: bool, validation_subjects: Sequen
     return mpi_inf_3dhp.read(files[0], subjects)
 
 
-FORMATS: dict[str, Reader] = {"h36m": _h36m, "elepose": _elepose, "mpi-inf-3dhp": _3dhp}
+def _3dpw(files: Sequence[Path], allow_pickle: bool, validation_subjects: Sequence[str] | None) -> Iterable[Recording]:
+    _count(files, 1, 1, "one folder with sequenceFiles")
+    if validation_subjects is not None:
+        raise DatasetError("3DPW has validation sequences of its own; leave validation_subjects out")
+    return pw3d.read(files[0], allow_pickle)
+
+
+FORMATS: dict[str, Reader] = {"h36m": _h36m, "elepose": _elepose, "mpi-inf-3dhp": _3dhp, "3dpw": _3dpw}
 
 
 def read_recordings(

@@ -63,6 +63,7 @@ def read_world(
 ) -> Iterator[tuple[str, str, np.ndarray]]:
     """(subject, action, (T, 17, 3) m in the world, z up) of `data_3d_h36m.npz`. Raises DatasetError."""
     positions = load_npz(path, ["positions_3d"], allow_pickle, _WHAT_3D, _GET)["positions_3d"]
+    _need_dicts(positions, path, "positions_3d")
     need_keys(positions, subjects or (), path, _GET, "positions_3d")
     return (
         (subject, action, _joints(np.asarray(joints), f"{path}: positions_3d, {subject}, {action}"))
@@ -88,11 +89,17 @@ def read(
     views: dict[str, Any] | None = None
     if positions_2d is not None:
         views = load_npz(positions_2d, ["positions_2d"], allow_pickle, _WHAT_2D, _GET)["positions_2d"]
+        _need_dicts(views, positions_2d, "positions_2d")
     return (
         recording
         for subject, action, joints_m in world
         for recording in _filmed(subject, action, joints_m, views, positions_2d, validation_subjects)
     )
+
+
+def _need_dicts(tree: Any, path: str | Path, key: str) -> None:
+    if not isinstance(tree, dict) or not all(isinstance(each, dict) for each in tree.values()):
+        raise DatasetError(f"{path}: {key} must be a dict subject -> action -> joints; {_GET}")
 
 
 def _joints(joints_m: np.ndarray, where: str) -> np.ndarray:
@@ -143,7 +150,10 @@ def _views(subject: str, action: str, views: dict[str, Any], path: str) -> list[
     if action not in views[subject] and (subject, action) in _MAY_LACK_VIEWS:
         return []
     need_keys(views[subject], [action], path, _GET, f"positions_2d, {subject}")
-    return [None if view is None or not len(view) else np.asarray(view) for view in views[subject][action]]
+    given = views[subject][action]
+    if not isinstance(given, list | tuple | np.ndarray):
+        raise DatasetError(f"{path}: {subject}, {action} must be a list of views, got {type(given).__name__}; {_GET}")
+    return [None if view is None or not len(view) else np.asarray(view) for view in given]
 
 
 def _assigned(views: list[np.ndarray | None], true_px: dict[str, np.ndarray], where: str) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ import pickle
 import zipfile
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -116,6 +116,9 @@ def load_npz(path: str | Path, keys: Sequence[str], allow: bool, what: str, get:
 
 def need_keys(found: Any, keys: Sequence[str], path: str | Path, get: str = "", inside: str = "") -> None:
     """Raise DatasetError naming file and key unless `found` has all keys. inside: where in the file."""
+    if not isinstance(found, Collection):
+        place = inside or "it"
+        raise DatasetError(f"{path}: {place} must be a dict, got {type(found).__name__}" + (f"; {get}" if get else ""))
     missing = [key for key in keys if key not in found]
     if missing:
         has = ", ".join(sorted(map(str, found))[:12]) or "nothing"
