@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from occpose_core.dataset import DatasetError
-from training.data import elepose_npy, h36m, mpi_inf_3dhp, pw3d
+from training.data import elepose_npy, h36m, lcn_pickles, mpi_inf_3dhp, pw3d
 from training.data.recording import Recording
 
 # files, whether pickles may be opened, validation subjects (None: the reader's own) -> recordings
@@ -22,6 +22,12 @@ def _h36m(files: Sequence[Path], allow_pickle: bool, validation_subjects: Sequen
     _count(files, 1, 2, "data_3d_h36m.npz and one file of 2D joints (data_2d_h36m_*.npz)")
     subjects = h36m.VALIDATION_SUBJECTS if validation_subjects is None else validation_subjects
     return h36m.read(files[0], files[1] if len(files) == 2 else None, allow_pickle, subjects)
+
+
+def _lcn(files: Sequence[Path], allow_pickle: bool, validation_subjects: Sequence[str] | None) -> Iterable[Recording]:
+    _count(files, 1, 3, "h36m_train.pkl, h36m_test.pkl or both, and perhaps h36m_sh_dt_ft.pkl")
+    subjects = h36m.VALIDATION_SUBJECTS if validation_subjects is None else validation_subjects
+    return lcn_pickles.read(files, allow_pickle, subjects)
 
 
 def _elepose(
@@ -45,7 +51,7 @@ def _3dpw(files: Sequence[Path], allow_pickle: bool, validation_subjects: Sequen
     return pw3d.read(files[0], allow_pickle)
 
 
-FORMATS: dict[str, Reader] = {"h36m": _h36m, "elepose": _elepose, "mpi-inf-3dhp": _3dhp, "3dpw": _3dpw}
+FORMATS: dict[str, Reader] = {"h36m": _h36m, "lcn": _lcn, "elepose": _elepose, "mpi-inf-3dhp": _3dhp, "3dpw": _3dpw}
 
 
 def read_recordings(
