@@ -69,9 +69,10 @@ def _screen(kpts: np.ndarray, visible: np.ndarray, camera: Camera, answered: int
 
 @dataclass(frozen=True, kw_only=True)
 class Normalisation:
-    """coordinates: of pixels (..., 2) of a camera. picture: windows (N, T, J, 2) of these, their scores, the camera,
+    """How 2D is given to a network.
 
-    and the index of the answered frame, to a Picture.
+    coordinates: of pixels (..., 2) of a camera. picture: made of windows (N, T, J, 2) of these, their scores (N, T, J),
+    the camera, and the index of the answered frame.
     """
 
     coordinates: Callable[[np.ndarray, Camera], np.ndarray]
