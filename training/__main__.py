@@ -38,6 +38,7 @@ COMMANDS: dict[str, Command] = {
         module="training.literature.command", summary="P1 and P2 per action, as papers print them, of a checkpoint"
     ),
     "mean-pose": Command(module="training.mean_pose", summary="the baseline that knows people but looks at none"),
+    "convert": Command(module="training.convert", summary="turn a published data set into a file of motion"),
     "shards": Command(
         module="training.shards", summary="write motion as memory-mapped shards, for sets larger than memory"
     ),
