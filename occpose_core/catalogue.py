@@ -120,7 +120,7 @@ def _strided_posegraph(frames: int) -> Iterator[Entry]:
             config={"window": frames, "causal": causal},
             window=frames,
             look_ahead=0 if causal else frames // 2,
-            streams=causal,
+            streams=True,
         )
 
 

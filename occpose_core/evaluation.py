@@ -198,7 +198,7 @@ def ask(engine: Engine, clips: Clips, frames: np.ndarray, look_ahead: int = 0) -
     views = view_of(clips.rays, clips.visible)
     kpts, score = views.normalise(clips.rays), clips.score.astype(np.float32)
     if engine.info.streaming:
-        asked = step_through(engine, kpts, score, clips.start, frames)
+        asked = step_through(engine, kpts, score, clips.start, clips.stop, frames, look_ahead)
     else:
         asked = _windows(engine, kpts, score, clips, frames, look_ahead)
     seen = _sees(engine.info.window, clips, frames, look_ahead)

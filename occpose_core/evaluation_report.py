@@ -21,8 +21,8 @@ _HOW_TO_READ = (
 )
 _OTHER_NOTE = (
     "mm; limb ends = MPJPE of wrists and ankles, all and hidden ones; MPJVE per frame, acceleration per frame squared;"
-    " root = position of the pelvis, the person taken to be 1.70 m tall; in 50 % / 90 % = share of hidden joints' errors"
-    " inside the interval that sigma promises; answered, PCK (at 150 mm) and AUC in %."
+    " root = position of the pelvis, the person taken to be 1.70 m tall; in 50 % / 90 % = share of hidden joints'"
+    " errors inside the interval that sigma promises; answered, PCK (at 150 mm) and AUC in %."
 )
 # Pictures are drawn for the most lifelike pattern that was measured.
 _PICTURED = ("natural", "layout", "limb-run", "k-missing")

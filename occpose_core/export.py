@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from torch import Tensor, nn
 
 from occpose_core.checkpoint import HALF_FROM, METADATA_KEY, ModelInfo
 from occpose_core.errors import OccposeError
+from occpose_core.runtime.engine import Lifted
 from occpose_core.runtime.onnxruntime_engine import OnnxRuntimeEngine
 from occpose_core.skeleton import H36M17
 
 OPSET = 18
 TOLERANCE_M = 1e-5
+_STEPS_BEYOND = 8  # frames that a streaming model is compared for after its memory is full
+_ROWS_COMPARED = 256  # people times frames, about
 
 
 class ExportError(OccposeError):
@@ -30,14 +34,14 @@ class ExportError(OccposeError):
 
 
 class _Graph(nn.Module):
-    """The model with outputs in a fixed order."""
+    """The model with outputs in a fixed order; state only for one that streams."""
 
     def __init__(self, model: nn.Module, outputs: tuple[str, ...]) -> None:
         super().__init__()
         self.model, self.outputs = model, outputs
 
-    def forward(self, kpts: Tensor, visible: Tensor) -> tuple[Tensor, ...]:
-        answer = self.model(kpts, visible)
+    def forward(self, kpts: Tensor, visible: Tensor, state: Tensor | None = None) -> tuple[Tensor, ...]:
+        answer = self.model(kpts, visible) if state is None else self.model(kpts, visible, state)
         return tuple(answer[name] for name in self.outputs)
 
 
@@ -59,6 +63,11 @@ def round_weights(model: nn.Module) -> None:
                 parameter.copy_(parameter.half().float())
 
 
+def can_stream(model: nn.Module) -> bool:
+    """Whether a model with a window can also take one frame at a time and keep what it needs of the others."""
+    return hasattr(model, "streaming")
+
+
 def deployment_twin(model: nn.Module, half_weights: bool) -> nn.Module:
     """A folded copy in evaluation mode, its large weights rounded to half precision if they are to be stored so."""
     twin = copy.deepcopy(model).eval()
@@ -68,14 +77,20 @@ def deployment_twin(model: nn.Module, half_weights: bool) -> nn.Module:
     return twin
 
 
-def export_onnx(model: nn.Module, info: ModelInfo, path: Path, half_weights: bool = False) -> ModelInfo:
+def export_onnx(
+    model: nn.Module, info: ModelInfo, path: Path, half_weights: bool = False, streaming: bool = False
+) -> ModelInfo:
     """Write a model to an ONNX file with dynamic people and compare ONNX Runtime with torch on it.
 
-    half_weights stores the large weights in half precision (arithmetic stays single). Returns the info with what the
-    comparison found, as it stands in the file. Raises ExportError if answers differ by more than TOLERANCE_M.
+    half_weights stores the large weights in half precision (arithmetic stays single). streaming: as can_stream allows;
+    inputs and outputs then have a state besides. Returns the info with what the comparison found, as it stands in the
+    file. Raises ExportError if answers differ by more than TOLERANCE_M.
     """
     twin = deployment_twin(model, half_weights)
-    proto = _to_onnx(twin, info)
+    deployed: Any = twin.streaming() if streaming else twin  # type: ignore[operator]
+    if streaming:
+        info = dataclasses.replace(info, streaming=True, state_size=deployed.state_size)
+    proto = _to_onnx(deployed, info)
     if half_weights:
         _store_half(proto)
     temporary = path.with_name(f".{path.name}.tmp.onnx")
@@ -90,18 +105,22 @@ def export_onnx(model: nn.Module, info: ModelInfo, path: Path, half_weights: boo
     return info
 
 
-def _to_onnx(twin: nn.Module, info: ModelInfo) -> onnx.ModelProto:
-    kpts, visible = probes(info.window, batch=2)
+def _to_onnx(deployed: nn.Module, info: ModelInfo) -> onnx.ModelProto:
+    inputs = dict(zip(("kpts", "visible"), probes(info.frames, batch=2), strict=True))
+    outputs = list(info.outputs)
+    if info.streaming:
+        inputs["state"] = torch.zeros((2, info.state_size))
+        outputs.append("new_state")
     people = torch.export.Dim("people", min=1)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of libraries that these models do not need
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own deprecations
         program = torch.onnx.export(
-            _Graph(twin, info.outputs).eval(),
-            (kpts, visible),
-            input_names=["kpts", "visible"],
-            output_names=list(info.outputs),
-            dynamic_shapes={"kpts": {0: people}, "visible": {0: people}},
+            _Graph(deployed, tuple(outputs)).eval(),
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_shapes={name: {0: people} for name in inputs},
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -139,17 +158,38 @@ def _write(proto: onnx.ModelProto, info: ModelInfo, path: Path) -> None:
 
 
 def _compare(path: Path, twin: nn.Module, model: nn.Module, info: ModelInfo) -> dict[str, Any]:
-    engine = OnnxRuntimeEngine(path)
-    kpts, visible = probes(info.window)
-    answer = engine.run(kpts.numpy(), visible.numpy())
-    with torch.inference_mode():
-        expected, trained = twin(kpts, visible), model.eval()(kpts, visible)
-
-    def differences(against: dict[str, Tensor]) -> dict[str, float]:
-        return {name: float(np.abs(getattr(answer, name) - against[name].numpy()).max()) for name in info.outputs}
-
-    deployed = differences(expected)
+    """Largest differences of the file's answers to those of the twin and of the model itself, both with windows."""
+    model.eval()
+    deployed, trained = (dict.fromkeys(info.outputs, 0.0) for _ in range(2))
+    for answer, kpts, visible in _answers(OnnxRuntimeEngine(path), info):
+        with torch.inference_mode():
+            for largest, expected in ((deployed, twin(kpts, visible)), (trained, model(kpts, visible))):
+                for name in info.outputs:
+                    difference = float(np.abs(getattr(answer, name) - expected[name].numpy()).max())
+                    largest[name] = max(largest[name], difference)
+                    if not np.isfinite(difference):
+                        raise ExportError(f"the model gives {name} that are not finite; train it again")
     for name, difference in deployed.items():
-        if not difference <= TOLERANCE_M:
+        if difference > TOLERANCE_M:
             raise ExportError(f"ONNX Runtime and torch differ by {difference:.2g} in {name}, more than {TOLERANCE_M:g}")
-    return {"opset": OPSET, "max_difference": deployed, "max_difference_to_training_form": differences(trained)}
+    return {"opset": OPSET, "max_difference": deployed, "max_difference_to_training_form": trained}
+
+
+def _answers(engine: OnnxRuntimeEngine, info: ModelInfo) -> Iterator[tuple[Lifted, Tensor, Tensor]]:
+    """Answers of a file, and the windows kpts and visible that each is for."""
+    if not info.streaming:
+        kpts, visible = probes(info.window)
+        yield engine.run(kpts.numpy(), visible.numpy()), kpts, visible
+        return
+    window, frames = info.window, info.window + _STEPS_BEYOND
+    kpts, visible = probes(frames, batch=max(2, _ROWS_COMPARED // frames))
+    visible[::2, window // 2 : window // 2 + 3] = 0.0  # some are not seen at all for a while
+    compared = {0, 1, 2, window // 2 + 1, window - 2, window - 1, window, frames - 1}
+    state = None
+    for newest in range(frames):
+        now = slice(newest, newest + 1)
+        answer = engine.run(kpts[:, now].numpy(), visible[:, now].numpy(), state)
+        state = answer.state
+        if newest in compared:
+            frame = torch.arange(newest - window + 1, newest + 1).clamp(min=0)
+            yield answer, kpts[:, frame], visible[:, frame]

@@ -173,14 +173,16 @@ class PosePipeline:
 
     def _ask(self, rows: np.ndarray) -> tuple[PersonView, Lifted]:
         """Run the network for some people, and keep what it wants to remember; its answers and their views."""
-        people, streaming = self._people.rows, self._engine.info.streaming
+        people = self._people.rows
         rays, score = people["rays"][rows], people["score"][rows]
         visible = score > 0
         views = view_of(rays, visible)
         kpts = np.where(visible[..., None], views.normalise(rays), np.float32(0))
-        lifted = self._engine.run(kpts, score, *((people["state"][rows],) if streaming else ()))
-        if streaming:
+        if self._engine.info.streaming:
+            lifted = self._engine.run(kpts, score, people["state"][rows])
             people["state"][rows] = lifted.state
+        else:
+            lifted = self._engine.run(kpts, score)
         return views.at(-1), lifted
 
     def _place(

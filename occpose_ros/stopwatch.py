@@ -53,10 +53,12 @@ class _Tapped:
         self.info, self.backend = engine.info, engine.backend
         self._engine = engine
 
-    def run(self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None) -> Lifted:
+    def run(
+        self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None, only_state: bool = False
+    ) -> Lifted:
         """See Engine.run."""
         self.batch = (kpts, visible, state)
-        return self._engine.run(kpts, visible, state)
+        return self._engine.run(kpts, visible, state, only_state)
 
 
 def pipeline_ms(

@@ -4,6 +4,10 @@ OUT gets NAME.onnx and, for a single network, its checkpoint NAME.safetensors. W
 filling network that guesses its missing joints become one model. `--half-weights` halves the files: large weights are
 stored in half precision, arithmetic stays in single. Needs torch and onnx: pip install 'occpose[train]'.
 
+A model with a window of frames becomes a streaming one: it takes each frame once and hands back what it wants to
+remember of it, the state of each person. Its answers are the same, and a live step costs a fraction. `--windowed` keeps
+the whole window as the input.
+
     occpose export lcn --out exported
     occpose export runs/lcn/lcn.safetensors --filling runs/filling/filling.safetensors --out exported
 """
@@ -28,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--filling", metavar="MODEL", help="checkpoint of the filling network to put before this lifter")
     add("--name", help="name of the exported model (default: the checkpoint's)")
     add("--half-weights", action="store_true", help="store large weights in half precision")
+    add("--windowed", action="store_true", help="do not make a streaming model of one with a window")
     add("--force", action="store_true", help="overwrite existing files")
     add("--json", action="store_true", help="print what was measured as JSON")
 
@@ -40,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise OccposeError(f"export needs the package {error.name!r}: pip install 'occpose[train]'") from error
     from occpose_core.checkpoint import load_checkpoint, save_checkpoint
-    from occpose_core.export import export_onnx, round_weights
+    from occpose_core.export import can_stream, export_onnx, round_weights
     from occpose_core.models import describe
     from occpose_core.models.fill_then_lift import FillThenLift
 
@@ -58,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         refuse_existing(target, args.force)
     if args.half_weights:
         round_weights(model)
-    exported = export_onnx(model, info, targets[0], args.half_weights)
+    exported = export_onnx(model, info, targets[0], args.half_weights, can_stream(model) and not args.windowed)
     for target in targets[1:]:
         save_checkpoint(target, model, info, half_weights=args.half_weights)
     measured = exported.training["export"]

@@ -30,11 +30,14 @@ class Engine(Protocol):
     info: ModelInfo
     backend: str
 
-    def run(self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None) -> Lifted:
+    def run(
+        self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None, only_state: bool = False
+    ) -> Lifted:
         """Answer for the newest frame, or the one that is info.look_ahead_s before it.
 
         kpts: (B, T, J, 2), T = info.frames, each frame in its own person view, finite, of any value where hidden.
         visible: (B, T, J), 0 = missing, else the detector's score in (0, 1]. state: (B, S), S = info.state_size, as the
-        last answer gave it; zeros (or None) for people without a past. Models that do not stream ignore it.
+        last answer gave it; zeros (or None) for people without a past. only_state: give nothing else, and spend little
+        on it: for frames of which no answer is wanted. Models that do not stream ignore both.
         """
         ...

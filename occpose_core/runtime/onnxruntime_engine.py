@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ from occpose_core.checkpoint import ModelFileError, ModelInfo
 from occpose_core.runtime.engine import Lifted
 
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+_INPUTS, _STATE, _NEW_STATE = ("kpts", "visible"), "state", "new_state"
 
 
-def _session(path: Path) -> onnxruntime.InferenceSession:
+def _session(path: Path, model: bytes | None = None) -> onnxruntime.InferenceSession:
+    """A session of a file, or of a model that was made from it."""
     options = onnxruntime.SessionOptions()
     # One thread that sleeps when idle: a robot's other processes need the cores, and these models are small.
     options.intra_op_num_threads = 1
@@ -23,7 +26,7 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
     available = onnxruntime.get_available_providers()
     providers = [provider for provider in _PROVIDERS if provider in available]
     try:
-        return onnxruntime.InferenceSession(path, options, providers=providers)
+        return onnxruntime.InferenceSession(path if model is None else model, options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
         raise ModelFileError(f"ONNX Runtime cannot load {path}: {str(error).splitlines()[0]}") from error
 
@@ -34,12 +37,12 @@ class OnnxRuntimeEngine:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise ModelFileError(f"no model file at {path}; `occpose models` lists the shipped ones")
-        self._session = _session(path)
+        self._path, self._session = path, _session(path)
         self.info = ModelInfo.from_metadata(self._session.get_modelmeta().custom_metadata_map, path)
         inputs = [value.name for value in self._session.get_inputs()]
         outputs = [value.name for value in self._session.get_outputs()]
-        expected = ["kpts", "visible", *(["state"] if self.info.streaming else [])]
-        self._outputs = [*self.info.outputs, *(["new_state"] if self.info.streaming else [])]
+        expected = [*_INPUTS, *([_STATE] if self.info.streaming else [])]
+        self._outputs = [*self.info.outputs, *([_NEW_STATE] if self.info.streaming else [])]
         if inputs != expected or sorted(outputs) != sorted(self._outputs):
             raise ModelFileError(
                 f"{path} has inputs {inputs} and outputs {outputs}, expected {', '.join(expected)} and"
@@ -48,10 +51,24 @@ class OnnxRuntimeEngine:
         device = self._session.get_providers()[0].removesuffix("ExecutionProvider").lower()
         self.backend = f"onnxruntime-{device}"
 
-    def run(self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None) -> Lifted:
+    def run(
+        self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None, only_state: bool = False
+    ) -> Lifted:
         """See Engine.run."""
         feed = {"kpts": kpts.astype(np.float32, copy=False), "visible": visible.astype(np.float32, copy=False)}
         if self.info.streaming:
-            feed["state"] = np.zeros((len(kpts), self.info.state_size), np.float32) if state is None else state
+            feed[_STATE] = np.zeros((len(kpts), self.info.state_size), np.float32) if state is None else state
+            if only_state:
+                return Lifted(state=self._memory.run([_NEW_STATE], feed)[0])
         answer = dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
-        return Lifted(state=answer.pop("new_state", None), **answer)
+        return Lifted(state=answer.pop(_NEW_STATE, None), **answer)
+
+    @cached_property
+    def _memory(self) -> onnxruntime.InferenceSession:
+        """The part of the model that makes the state; all of it where the package onnx is not installed."""
+        try:
+            import onnx.utils
+        except ImportError:
+            return self._session
+        part = onnx.utils.Extractor(onnx.load(self._path)).extract_model([*_INPUTS, _STATE], [_NEW_STATE])
+        return _session(self._path, part.SerializeToString())

@@ -20,7 +20,9 @@ class TorchEngine:
         self._model = model.to(self._device)
         self.backend = f"torch-{self._device.type}"
 
-    def run(self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None) -> Lifted:
+    def run(
+        self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None, only_state: bool = False
+    ) -> Lifted:
         """See Engine.run."""
         inputs = (torch.from_numpy(np.asarray(array, dtype=np.float32)).to(self._device) for array in (kpts, visible))
         with torch.inference_mode():

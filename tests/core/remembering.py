@@ -12,23 +12,27 @@ class RememberingEngine(CardboardEngine):
     """Lifts each joint's mean keypoint over the frames of its window in which it was visible, the newest most.
 
     streaming: take one frame at a time instead of the window. The state holds how many frames there were, and the x, y
-    and score of the last, newest last.
+    and score of the last, newest last. `steps` counts the frames, and `calls` has those that were lifted.
     """
 
     def __init__(self, window: int, streaming: bool, **options: object) -> None:
         super().__init__(window, **options)
+        self.steps = 0
         size = (window - 1) * JOINTS * 3 + 1 if streaming else 0
         self.info = dataclasses.replace(self.info, streaming=streaming, state_size=size)
 
-    def run(self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None) -> Lifted:
+    def run(
+        self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None, only_state: bool = False
+    ) -> Lifted:
         assert (state is not None) == self.info.streaming
         if state is None:
             return self._lift(kpts, visible)
         assert state.shape == (len(kpts), self.info.state_size) and state.dtype == np.float32
+        self.steps += len(kpts)
         frame = np.concatenate([kpts, visible[..., None]], axis=-1)  # (B, 1, J, 3)
         past = state[:, 1:].reshape(len(kpts), -1, JOINTS, 3)
         window = np.concatenate([np.where(state[:, 0, None, None, None] > 0, past, frame), frame], axis=1)
-        lifted = self._lift(window[..., :2], window[..., 2])
+        lifted = Lifted() if only_state else self._lift(window[..., :2], window[..., 2])
         new = np.concatenate([state[:, :1] + 1, window[:, 1:].reshape(len(kpts), -1)], axis=1)
         return dataclasses.replace(lifted, state=new)
 

@@ -250,10 +250,14 @@ def test_windows_are_led_in_by_their_clips_first_frame(shots: list[Shot]) -> Non
 
 
 @pytest.mark.parametrize("window", [1, 2, 9, 300])
-@pytest.mark.parametrize("pattern", ["limb-run(leg,0.5)", "natural", "frames20c"])
-def test_a_streaming_model_is_measured_like_its_windowed_twin(shots: list[Shot], pattern: str, window: int) -> None:
+@pytest.mark.parametrize(
+    ("pattern", "look_ahead"), [("limb-run(leg,0.5)", 0), ("limb-run(leg,0.5)", 4), ("natural", 3), ("frames20c", 0)]
+)
+def test_a_streaming_model_is_measured_like_its_windowed_twin(
+    shots: list[Shot], pattern: str, look_ahead: int, window: int
+) -> None:
     windowed, streamed = (
-        score(RememberingEngine(window, streaming, sigma=0.1), shots, [pattern], max_frames=25)
+        score(RememberingEngine(window, streaming, sigma=0.1), shots, [pattern], look_ahead, max_frames=25)
         for streaming in (False, True)
     )
     for name in ("predicted_m", "steps_predicted_m", "sigma_m", "answered", "root_error_m"):
@@ -264,7 +268,7 @@ def test_a_streaming_model_is_measured_like_its_windowed_twin(shots: list[Shot],
 
 def test_a_model_that_remembers_everything_is_run_from_the_beginning(shots: list[Shot]) -> None:
     class Counting(_Model):
-        def run(self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray) -> Lifted:
+        def run(self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray, only_state: bool) -> Lifted:
             frames = state + 1
             joints = np.repeat(frames[:, None, :], J, axis=1) * (np.arange(J)[:, None] > 0) * [1.0, 0.0, 0.0]
             return Lifted(joints_root_m=joints, state=frames)
@@ -280,9 +284,11 @@ def test_a_streaming_model_starts_only_as_early_as_it_must(shots: list[Shot]) ->
     frames = np.array([40, 42, 90, 199, 205])  # the second recording begins at 200
     start = np.repeat([0, 200], [200, 40])
     kpts = np.zeros((240, J, 2), np.float32)
-    answered = [batch for batch, _ in step_through(engine, kpts, np.ones((240, J), np.float32), start, frames)]
+    stop = np.repeat([200, 240], [200, 40])
+    answered = [batch for batch, _ in step_through(engine, kpts, np.ones((240, J), np.float32), start, stop, frames)]
     np.testing.assert_array_equal(np.sort(np.concatenate(answered)), frames)
-    assert sum(len(kpts) for kpts, _ in engine.calls) == (42 - 36 + 1) + 5 + 5 + 5
+    assert sum(len(kpts) for kpts, _ in engine.calls) == len(frames), "only asked frames are lifted"
+    assert engine.steps == (42 - 36 + 1) + 5 + 5 + 5
 
 
 def test_figures_do_not_depend_on_how_many_are_stepped_at_once(
