@@ -67,6 +67,10 @@ def main(argv: Sequence[str] | None = None, commands: Mapping[str, Command] = CO
     except OccposeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, missing rights
+        where = f" {error.filename}" if error.filename else ""
+        print(f"error: cannot use{where}: {error.strerror}; check path, rights and space", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"python -m training {name}: interrupted", file=sys.stderr)
         return 130

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import math
 import os
 import shlex
 import signal
@@ -24,11 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from occpose_core.errors import OccposeError
+from occpose_core.files import make_folder, write_atomically
 from training.phases import CONFIGS, SYSTEMS, System, Variant
 
 Train = Callable[[list[str]], int]  # runs the training command with arguments; returns its exit code
 _PLANNED = ("trainer.max_epochs", "trainer.limit_train_batches")  # by the budget
-_SETTINGS = ("system", "form", "window", "causal", "budget", "batch", "precision", "set")
+_SETTINGS = ("system", "form", "causal", "budget", "batch", "precision", "set")
 # options of the machine rather than of the model: a run may go on with others
 _OF_MACHINE = ("--trainer.accelerator", "--trainer.devices", "--trainer.strategy", "--trainer.num_nodes")
 _KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -63,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--name", help="name of the model and of its folder (default: after the system and its options)")
     add("--set", action="append", default=[], metavar="PHASE.OPTION=VALUE", help="an option for one phase only")
     add("--fresh", action="store_true", help="train everything anew")
+    add("--no-export", action="store_true", help="train only")
     add("--dry-run", action="store_true", help="print the commands of the phases, run none")
 
 
@@ -91,12 +94,20 @@ def _for_phases(given: Sequence[str], system: System) -> dict[str, list[str]]:
     return arguments
 
 
+def _check_budget(poses: float, overrides: Sequence[str]) -> None:
+    if not 0 < poses < math.inf:
+        raise OccposeError(f"--budget {poses:g} is no number of poses; give a positive one, for example 2e7")
+    planned = [each for each in overrides if any(name in each for name in _PLANNED)]
+    if planned:
+        raise OccposeError(f"--budget sets {' and '.join(_PLANNED)}; leave out {', '.join(planned)}")
+
+
 def plan(args: argparse.Namespace, overrides: Sequence[str]) -> list[Run]:
     """The runs of all phases. Raises OccposeError on options that do not fit the system or each other."""
     system = SYSTEMS[args.system].with_refine() if args.refine else SYSTEMS[args.system]
     variant = _variant(args, system)
-    if args.budget is not None and (args.budget <= 0 or any(name in each for name in _PLANNED for each in overrides)):
-        raise OccposeError(f"--budget must be positive, and sets {' and '.join(_PLANNED)}: leave these out")
+    if args.budget is not None:
+        _check_budget(args.budget, [*overrides, *args.set])
     folder = args.runs / _name(args, variant)
     common = [f"--data.batch_size={args.batch}"] if args.batch else []
     common += [f"--trainer.precision={args.precision}"] if args.precision else []
@@ -126,20 +137,19 @@ def plan(args: argparse.Namespace, overrides: Sequence[str]) -> list[Run]:
 def _check_same(args: argparse.Namespace, overrides: Sequence[str], folder: Path) -> None:
     """Remember what a system is trained with; OccposeError if its folder was trained with other options."""
     settings: dict[str, object] = {name: getattr(args, name) for name in _SETTINGS}
+    settings["window"] = _variant(args, SYSTEMS[args.system]).window
     settings["overrides"] = [each for each in overrides if not each.startswith(_OF_MACHINE)]
     file = folder / "system.json"
     if file.exists() and not args.fresh:
         known = json.loads(file.read_text())
-        other = [name for name, value in settings.items() if known.get(name) != value]
+        other = [name for name, value in settings.items() if (known.get(name) or None) != (value or None)]
         if other:
             raise OccposeError(
                 f"{folder} was trained with other options ({', '.join(other)}: see {file}); give the same ones, another"
                 " --name, or --fresh to train it anew"
             )
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(settings, indent=1))
-    os.replace(temporary, file)
+    make_folder(folder)
+    write_atomically(file, json.dumps(settings, indent=1).encode(), force=True)
 
 
 def train(runs: Sequence[Run], fresh: bool, run: Train) -> int:
@@ -204,6 +214,6 @@ def main(argv: Sequence[str] | None = None, run: Train = in_child) -> int:
     folder = runs[0].result.parent.parent
     _check_same(args, overrides, folder)
     code = train(runs, args.fresh, run)
-    if code or os.environ.get("RANK", "0") != "0":
+    if code or args.no_export or os.environ.get("RANK", "0") != "0":
         return code
     return export(runs, SYSTEMS[args.system], folder)
