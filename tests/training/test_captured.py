@@ -233,7 +233,7 @@ def test_workers_change_nothing(files: list[Path]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param({"format": "h37m"}, "unknown data format 'h37m'; known: h36m, elepose", id="format"),
+        pytest.param({"format": "h37m"}, "unknown data format 'h37m'; known: h36m,", id="format"),
         pytest.param({"allow_pickle": False}, "--allow-pickle", id="gate"),
         pytest.param({"validation_subjects": []}, "no recording of split 'val'", id="no validation subject"),
         pytest.param({"files": []}, "expected data_3d_h36m.npz", id="no files"),

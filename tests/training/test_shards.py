@@ -52,7 +52,7 @@ def folder(file: Path, tmp_path: Path) -> Path:
 
 
 def windows(source: Path, workers: int = 0) -> MocapWindows:
-    config = WindowConfig(frames=9)
+    config = WindowConfig(frames=9, patterns={"k-missing": 1.0})
     return MocapWindows([source], window=config, batch_size=16, validation_windows=32, workers=workers)
 
 

@@ -16,18 +16,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from occpose_core.camera import rays_from_cam, view_of
-from occpose_core.occlusion import expand, visible_mask
 from occpose_core.simulation import RIGS, detect, draw_views
 from occpose_core.skeleton import H36M17
 from training.data.augment import mirror, tilt, vary_bones
 from training.data.clip import Clip
+from training.data.masks import mask_bank, pick_masks
 from training.data.mocap import read_clips
 from training.data.occlusion_windows import OcclusionWindows
 from training.data.processes import share_of_process
 
 Batch = dict[str, Tensor]
 
-_MASKS_PER_PATTERN = 2048
 _PELVIS = H36M17.index("pelvis")
 _MIN_VISIBLE = 3  # fewer joints give no view to normalise by
 
@@ -88,7 +87,7 @@ class Windows(IterableDataset[Batch]):
         rng = np.random.default_rng((self.seed, self._first_step, self._epoch, self._rank, worker.id if worker else 0))
         self._epoch += 1
         if self._masks is None:  # drawn once a worker: it takes as long as hundreds of batches
-            self._masks = self._mask_bank(rng)
+            self._masks = mask_bank(list(self.config.patterns), self.config.frames, self.config.rate_hz, rng)
         while True:
             yield self.draw(rng, self._masks)
 
@@ -96,16 +95,6 @@ class Windows(IterableDataset[Batch]):
         """Where a window came from, in words."""
         source = self.clips[clip]
         return f"clip {source.name!r} of {source.source}, frames {start} to {start + self.config.frames - 1}"
-
-    def _mask_bank(self, rng: np.random.Generator) -> np.ndarray:
-        """(patterns, N, T, J) bool."""
-
-        def mask(pattern: str, index: int) -> np.ndarray:
-            concrete = expand(pattern)
-            chosen = concrete[index % len(concrete)]
-            return visible_mask(chosen, self.config.frames, self.config.rate_hz, rng)
-
-        return np.array([[mask(pattern, i) for i in range(_MASKS_PER_PATTERN)] for pattern in self.config.patterns])
 
     def draw(self, rng: np.random.Generator, masks: np.ndarray) -> Batch:
         """One batch from a generator and a bank of masks (patterns, N, T, J)."""
@@ -160,9 +149,7 @@ class Windows(IterableDataset[Batch]):
 
     def _pick(self, masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(B, T, J) masks of patterns in their shares, and of the occlusion."""
-        share = np.array(list(self.config.patterns.values()))
-        kind = rng.choice(len(masks), size=self.batch, p=share / share.sum())
-        visible = np.asarray(masks[kind, rng.integers(masks.shape[1], size=self.batch)])
+        visible = pick_masks(masks, self.config.patterns, self.batch, rng)
         occlusion = self.config.occlusion
         return visible & occlusion.sample(self.batch, self.config.frames, rng) if occlusion else visible
 
