@@ -66,6 +66,14 @@ class Entry:
         """Seconds of the future that an answer waits for, at RATE_HZ."""
         return self.look_ahead / RATE_HZ
 
+    @property
+    def command(self) -> str:
+        """The command that trains it, but for the data."""
+        windowed = f" --window {self.window}" if self.window > 1 else ""
+        causal = " --causal" if windowed and not self.look_ahead else ""
+        form = "" if self.form == "paper" else " --form masked"
+        return f"python -m training system {self.system}{windowed}{causal}{form}"
+
 
 def _both(name: str, family: str, parameters: int, masked_outputs: tuple[str, ...], **same: Any) -> Iterator[Entry]:
     """The paper form under its name, and the masked one."""

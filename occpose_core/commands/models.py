@@ -75,7 +75,7 @@ def _trainable(entry: Entry) -> dict[str, Any]:
         "gives": list(entry.outputs),
         "source": entry.source,
         "config": entry.config,
-        "training": {"system": entry.system},
+        "training": {"command": entry.command},
     }
 
 

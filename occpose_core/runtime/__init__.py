@@ -50,8 +50,8 @@ def model_path(model: str | Path, suffix: str = ".onnx") -> Path:
     shipped = shipped_models()
     if str(model) in CATALOGUE and str(model) not in shipped:
         raise ModelFileError(
-            f"no weights of {str(model)!r} come with occpose; train it with `python -m training system"
-            f" {CATALOGUE[str(model)].system} --help` and give the path of its .onnx file"
+            f"no weights of {str(model)!r} come with occpose; train it (`{CATALOGUE[str(model)].command}` and your"
+            " data, see docs/systems.md) and give the path of its .onnx file"
         )
     if str(model) not in shipped:
         near = difflib.get_close_matches(str(model), [*shipped, *CATALOGUE], n=1)

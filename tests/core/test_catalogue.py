@@ -69,6 +69,21 @@ def test_models_without_weights_are_listed_behind_the_shipped(capsys: pytest.Cap
             assert (model["form"], model["window"], model["gives"]) == (entry.form, entry.window, list(entry.outputs))
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        pytest.param("htnet", "htnet", id="paper form"),
+        pytest.param("lcn", "lcn --form masked", id="masked form"),
+        pytest.param("strided-posegraph-81", "strided-posegraph --window 81", id="centred"),
+        pytest.param(
+            "strided-posegraph-27-causal-masked", "strided-posegraph --window 27 --causal --form masked", id="causal"
+        ),
+    ],
+)
+def test_every_model_says_how_to_train_it(name: str, options: str) -> None:
+    assert CATALOGUE[name].command == f"python -m training system {options}"
+
+
 @pytest.mark.parametrize("name", [name for name in CATALOGUE if name not in shipped_models()])
 def test_a_model_without_weights_is_refused_with_the_way_to_train_it(
     name: str, capsys: pytest.CaptureFixture[str]
@@ -76,5 +91,5 @@ def test_a_model_without_weights_is_refused_with_the_way_to_train_it(
     assert main(["evaluate", "--model", name, "--data", "motion.npz"]) == 2
     said = capsys.readouterr().err
     assert f"no weights of '{name}'" in said
-    assert f"python -m training system {CATALOGUE[name].system}" in said
+    assert f"`{CATALOGUE[name].command}`" in said
     assert said.count("\n") == 1
