@@ -108,8 +108,13 @@ SYSTEMS: dict[str, System] = {
         phases=(
             Phase(name="flow", share=1, options=_no_form),
             Phase(name="teacher", share=4, files={"flow": "flow"}),
-            Phase(name="filling", share=4),
-            Phase(name="student", share=6, files={"flow": "flow", "teacher": "teacher", "filling": "filling"}),
+            Phase(name="filling", share=4, masked_config="filling-masked"),
+            Phase(
+                name="student",
+                share=6,
+                files={"flow": "flow", "teacher": "teacher", "filling": "filling"},
+                masked_config="student-masked",
+            ),
         ),
         filling="filling",
     ),

@@ -21,7 +21,8 @@ from training.reprojection import centred, go_round, pose_distance
 class StudentRecipe(TeacherRecipe):
     """As the teacher, on poses whose missing joints are guessed, and taught by it. 3D is read in validation alone.
 
-    flow, teacher, filling: of the recipes of these names (frozen). hold_epochs: before the learning rate falls.
+    flow, teacher, filling: of the recipes of these names (frozen). hold_epochs: before the learning rate falls. poses:
+    what the student sees, with gaps. teacher_poses: what the teacher sees of the same people, complete.
     """
 
     teacher: Any  # ElePose
@@ -37,10 +38,11 @@ class StudentRecipe(TeacherRecipe):
         decay: float = 0.95,
         hold_epochs: int = 50,
         poses: str = "true_kpts",
+        teacher_poses: str = "true_kpts",
         init: Path | None = None,
     ) -> None:
         super().__init__(flow, config, learning_rate, decay, poses, mix=False, init=init)
-        self.hold_epochs = hold_epochs
+        self.hold_epochs, self.teacher_poses = hold_epochs, teacher_poses
         self.teacher, self.filling = load_checkpoint(teacher)[0], load_checkpoint(filling)[0]
         for option, path, given, kind in (
             ("teacher", teacher, self.teacher, ElePose),
@@ -58,7 +60,8 @@ class StudentRecipe(TeacherRecipe):
         kpts = normalise(filled, torch.ones_like(filled[..., 0], dtype=torch.bool))
         cycle = go_round(self.model, kpts, seen)
         with torch.no_grad():
-            taught = centred(self.teacher.points(complete_poses(batch, self.poses), torch.ones_like(seen)))
+            complete = complete_poses(batch, self.teacher_poses)
+            taught = centred(self.teacher.points(complete, torch.ones_like(seen)))
         return {**self._round_losses(cycle, kpts), "distilled": pose_distance(cycle.lifted, taught)}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
