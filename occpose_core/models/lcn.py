@@ -96,7 +96,7 @@ class LocallyConnected(nn.Module):
         if self.max_norm:
             weight = weight * torch.clamp(self.max_norm / self.weight.norm(), max=1.0)
         if self.mask is not None:
-            share = torch.softmax(self.mask, dim=1)  # of each joint's sources
+            share = _JOINTS * torch.softmax(self.mask, dim=1)  # of each joint's sources; 1 at the start
             weight = weight * share.repeat_interleave(self.outputs, 0).repeat_interleave(self.inputs, 1)
         return weight
 
