@@ -59,11 +59,12 @@ _COORDINATES: dict[Normalisation, Callable[[np.ndarray, np.ndarray, Camera], tup
 class CapturedDataset(IterableDataset[Batch]):
     """Each pass gives every frame (or one of `every`) once as the answered frame of a window, in batches.
 
-    Of the config count `frames`, `look_ahead`, `rate_hz` (the recordings' own, or a divisor), `patterns`,
-    `occlusion` and `mirrored`. Windows that reach beyond a recording repeat its first or last frame. With `shuffle`
-    each pass has an order, mirroring and masks of its own, whatever the number of workers, and so has a run resumed
-    at `first_step`; processes share the windows, and those that do not fill a batch in each are left out. Without
-    it the order is the recordings', masks are always the same, and nobody is mirrored.
+    Of the config count `frames`, `look_ahead`, `rate_hz` (the recordings' own, or a divisor), `patterns`, `occlusion`
+    and `mirrored`. Windows that reach beyond a recording repeat its first or last frame. With `shuffle` each pass has
+    an order and masks of its own, whatever the number of workers, and so has a run resumed at `first_step`; every frame
+    comes straight and mirrored, as in the papers' doubled data (`mirrored` 0: straight only, 1: mirrored only);
+    processes share the windows, and those that do not fill a batch in each are left out. Without it the order is the
+    recordings', masks are always the same, and nobody is mirrored.
 
     A batch is that of training.data.windows.Windows; `start` counts frames of the recording and may be negative.
     Raises DatasetError if a recording's rate is not a multiple of the window's.
@@ -93,11 +94,13 @@ class CapturedDataset(IterableDataset[Batch]):
         both = [_coordinates(each, normalisation) for each in recordings]
         self._kpts, self._true_kpts = (np.concatenate(each) for each in zip(*both, strict=True))
         self._answered = np.arange(0, len(self._kpts), every)
+        ways = [False] * (config.mirrored < 1) + [True] * (config.mirrored > 0)
+        self._ways = np.array(ways if shuffle else [False])  # whether mirrored
         self._masks = mask_bank(list(config.patterns), config.frames, config.rate_hz, np.random.default_rng((seed, 1)))
 
     def __len__(self) -> int:
         """Batches of this process."""
-        windows = len(self._answered)
+        windows = len(self._answered) * len(self._ways)
         if self.shuffle:
             return max(1, windows // (self.batch * self.processes))
         return len(range(self.rank, -(-windows // self.batch), self.processes))
@@ -113,24 +116,23 @@ class CapturedDataset(IterableDataset[Batch]):
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
         pass_seed = (self.seed, self.first_step, self._epoch) if self.shuffle else (self.seed,)
         self._epoch += 1
-        order = self._answered.copy()
+        order = np.arange(len(self._answered) * len(self._ways))
         if self.shuffle:
             np.random.default_rng(pass_seed).shuffle(order)
         for index in range(first, len(self), step):
             number = index * self.processes + self.rank
-            answered = order[number * self.batch : (number + 1) * self.batch]
-            yield self.draw(answered, np.random.default_rng((*pass_seed, number)))
+            chosen = order[number * self.batch : (number + 1) * self.batch]
+            way, frame = np.divmod(chosen, len(self._answered))
+            yield self.draw(self._answered[frame], self._ways[way], np.random.default_rng((*pass_seed, number)))
 
-    def draw(self, answered: np.ndarray, rng: np.random.Generator) -> Batch:
-        """The batch whose windows answer these frames (B,), counted through all recordings."""
+    def draw(self, answered: np.ndarray, flip: np.ndarray, rng: np.random.Generator) -> Batch:
+        """The batch whose windows answer these frames (B,), counted through all recordings; flip: (B,) mirrored."""
         rows, clip, start = self._rows(answered)
         kpts, true_kpts, visible, joints_m = (
             each[rows] for each in (self._kpts, self._true_kpts, self._visible, self._joints_cam_m)
         )
-        if self.shuffle:
-            flip = rng.random(len(rows)) < self.config.mirrored
-            kpts, true_kpts, joints_m = (_mirrored(each, flip) for each in (kpts, true_kpts, joints_m))
-            visible = np.where(flip[:, None, None], visible[..., H36M17.mirror], visible)
+        kpts, true_kpts, joints_m = (_mirrored(each, flip) for each in (kpts, true_kpts, joints_m))
+        visible = np.where(flip[:, None, None], visible[..., H36M17.mirror], visible)
         visible = self._hidden(visible, rng)
         root_m = joints_m[:, :, _PELVIS, None]
         root_relative = joints_m - root_m
