@@ -104,6 +104,15 @@ def test_models_rigs_and_inputs_multiply(evaluate: Callable[..., list[dict]]) ->
     assert len(results) == len(settings) == 8
 
 
+def test_pooled_patterns_have_a_row_each_and_tell_of_their_arguments(evaluate: Callable[..., list[dict]]) -> None:
+    results = evaluate("--pool", "--pattern", "k-missing", "limb-run", "clean", "--max-frames", "40")
+    assert [result["pattern"] for result in results] == ["k-missing", "limb-run", "clean"]
+    assert [len(result["by_pattern"]) for result in results] == [6, 35, 1]
+    for result in results:
+        assert sum(row["frames"] for row in result["by_pattern"].values()) == result["frames"] == 40
+        assert set(result["limb_end_mm"]) == {"all", "visible", "hidden"}
+
+
 def test_all_frames_are_scored_without_a_limit(evaluate: Callable[..., list[dict]]) -> None:
     natural, windows = evaluate("--pattern", "natural", "clean")
     assert natural["frames"] == sum(LENGTHS)

@@ -12,7 +12,9 @@ from occpose_core.checkpoint import ModelInfo
 from occpose_core.clips import WINDOW, Shot, film, last_seen, make_clips, spans
 from occpose_core.dataset import Motion
 from occpose_core.evaluation import EvaluationError, ask, check_mode, figure_patterns, score
+from occpose_core.evaluation_report import tables
 from occpose_core.figures import figures_of
+from occpose_core.report import text_table
 from occpose_core.runtime import Lifted
 from occpose_core.skeleton import H36M17
 from occpose_core.stepping import step_through
@@ -416,6 +418,10 @@ def test_a_model_without_sigma_has_all_figures_but_calibration(shots: list[Shot]
     sure, unsure = (figures_of(score(model, shots, ["natural"], max_frames=40)) for model in (_Model(), Unsure()))
     assert all(np.isnan(value) for inside in unsure.pop("calibration").values() for value in inside.values())
     sure.pop("calibration")
+    head = {"model": "plain", "pattern": "natural", "rig": "train", "input": "noisy", "mode": "causal"}
+    calibration = {name: {"p50": np.nan, "p90": np.nan} for name in ("visible", "hidden")}
+    _, other = tables([{**head, **unsure, "calibration": calibration}])
+    assert text_table(other).splitlines()[3].split().count("-") == 2
     assert json.dumps(unsure) == json.dumps(sure)
 
 
