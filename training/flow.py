@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from occpose_core.checkpoint import ModelFileError
 from occpose_core.errors import OccposeError
-from occpose_core.models.elepose import full_precision
+from occpose_core.models.pose_model import full_precision
 from occpose_core.skeleton import H36M17
 
 _METADATA_KEY = "occpose_flow"

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from occpose_core.models.elepose import BONE_RATIOS, DEPTH, ElePose, full_precision
+from occpose_core.models.elepose import BONE_RATIOS, DEPTH, ElePose
+from occpose_core.models.pose_model import full_precision
 from occpose_core.skeleton import H36M17
 
 _PELVIS = H36M17.index("pelvis")

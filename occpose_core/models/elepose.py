@@ -8,7 +8,6 @@ a pose is scaled by its own bones instead of by a constant of the data set, so t
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from occpose_core.models.pose_model import ModelConfig, PoseModel, joint_inputs
+from occpose_core.models.pose_model import ModelConfig, PoseModel, full_precision, joint_inputs
 from occpose_core.models.stature import stature
 from occpose_core.pipeline_config import ASSUMED_HEIGHT_M
 from occpose_core.skeleton import H36M17
@@ -93,12 +92,6 @@ def unproject(kpts: Tensor, depth_offset: Tensor) -> Tensor:
     """Points (B, J, 3) at depths max(1, 10 + offset): kpts (B, J, 2) of unit focal length, depth_offset (B, J)."""
     depth = (DEPTH + depth_offset)[..., None].clamp(min=_MIN_DEPTH)
     return torch.cat([kpts * depth, depth], dim=-1)
-
-
-def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
-    """A context without automatic mixed precision, where it is on for the tensor's device."""
-    kind = tensor.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 class GraphEmbedding(nn.Module):
