@@ -127,6 +127,9 @@ class TrainingCLI(LightningCLI):
             self.trainer.fit(model, **{**kwargs, **getattr(self, "fit_kwargs", {})})
         except SystemExit as error:  # how Lightning ends what Ctrl-C or SIGTERM stopped
             raise KeyboardInterrupt from error
+        finally:
+            if self.trainer.is_global_zero:
+                self.locked.close()
 
     def after_fit(self) -> None:
         recipe = self.model

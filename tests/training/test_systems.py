@@ -121,8 +121,14 @@ _LENGTH = ("max_epochs=1", "limit_train_batches=2")
 
 def started(given: list[str]) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parents[1])}
-    command = [sys.executable, "-m", "training", "system", *given]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "training", "system", *given],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
 
 
 def epoch(checkpoint: Path) -> int:
@@ -135,6 +141,7 @@ def await_epoch(checkpoint: Path, number: int, process: subprocess.Popen[str]) -
         assert process.poll() is None, process.communicate()[0]
 
 
+@pytest.mark.timeout(900)  # eight starts of a process that imports torch
 def test_a_killed_system_loses_at_most_the_running_epoch(
     half_done: tuple[list[str], Path],
     monkeypatch: pytest.MonkeyPatch,
