@@ -142,7 +142,7 @@ def _root_relative(joints_cam_m: np.ndarray) -> np.ndarray:
 
 def _mean_pose_cam_m(joints_cam_m: np.ndarray) -> np.ndarray:
     """(N, J, 3) the training-mean pose, turned from the view of each answered person to the camera's axes."""
-    rays = rays_from_cam(joints_cam_m)[:, None]
+    rays = rays_from_cam(joints_cam_m)
     return view_of(rays, np.ones(rays.shape[:-1], dtype=bool)).to_cam(mean_pose_view_m()[None].astype(np.float64))
 
 
