@@ -165,18 +165,6 @@ def train(runs: Sequence[Run], fresh: bool, run: Train) -> int:
     return 0
 
 
-def export(runs: Sequence[Run], system: System, folder: Path) -> int:
-    """Export the last phase's result behind its filling network, if that is not done yet."""
-    from occpose_core.cli import main as occpose
-
-    result, target = runs[-1].result, folder / f"{folder.name}.onnx"
-    if target.exists() and target.stat().st_mtime > result.stat().st_mtime:
-        print(f"export: finished, {target}")
-        return 0
-    filling = [f"--filling={run.result}" for run in runs if run.phase == system.filling]
-    return occpose(["export", str(result), f"--out={folder}", f"--name={folder.name}", "--force", *filling])
-
-
 def in_child(arguments: list[str]) -> int:
     """Run the training command in a process of its own, which an interrupt stops politely; returns its exit code."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -216,4 +204,7 @@ def main(argv: Sequence[str] | None = None, run: Train = in_child) -> int:
     code = train(runs, args.fresh, run)
     if code or args.no_export or os.environ.get("RANK", "0") != "0":
         return code
-    return export(runs, SYSTEMS[args.system], folder)
+    from training.result import write_result  # here, for it imports torch
+
+    filling = [each.result for each in runs if each.phase == SYSTEMS[args.system].filling]
+    return write_result(folder, runs[-1].result, filling[0] if filling else None)
