@@ -15,7 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from occpose_core.models.pose_model import ModelConfig, PoseModel, full_precision, joint_inputs, joint_outputs
+from occpose_core.models.pose_model import (
+    ModelConfig,
+    PoseModel,
+    full_precision,
+    joint_inputs,
+    joint_outputs,
+    start_sigma,
+)
 from occpose_core.skeleton import H36M17
 
 _JOINTS = len(H36M17.joints)
@@ -191,6 +198,9 @@ class PoseGraphNet(PoseModel):
         inputs, outputs = (3, 4) if config.masked else (2, 3)
         self.trunk = GraphTrunk(inputs, config.embedding or outputs, config)
         self.tail = GraphConv(config.embedding, outputs) if config.embedding else None
+        last = self.tail or self.trunk.tail
+        if config.masked and last.bias is not None:
+            start_sigma(last.weight.weight, last.bias)
 
     def answer(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
         """Lift the newest frame: `joints_root_m` (B, J, 3) in its person view's axes; if masked, `sigma_m` (B, J)."""

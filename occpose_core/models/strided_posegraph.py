@@ -17,7 +17,14 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from occpose_core.errors import OccposeError
-from occpose_core.models.pose_model import ModelConfig, PoseModel, full_precision, joint_inputs, joint_outputs
+from occpose_core.models.pose_model import (
+    ModelConfig,
+    PoseModel,
+    full_precision,
+    joint_inputs,
+    joint_outputs,
+    start_sigma,
+)
 from occpose_core.models.posegraphnet import GraphTrunk, PoseGraphNetConfig
 from occpose_core.skeleton import H36M17
 
@@ -159,6 +166,9 @@ class StridedPoseGraphFormer(PoseModel):
         self.full = _Encoder(channels, (1,), config)
         self.strided = _Encoder(channels, STRIDES[config.window], config)
         self.sequence_head, self.head = _Head(channels, outputs), _Head(channels, outputs)
+        if config.masked:
+            for head in (self.sequence_head, self.head):
+                start_sigma(head.out.weight, head.out.bias)
         # The published network has two more tables of positions and two norms, which it never applies. Its weights are
         # counted with them; they are not trained, and deployment drops them.
         self.unused = None if config.masked else _unused(config.window, channels)

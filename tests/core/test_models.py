@@ -129,6 +129,16 @@ def test_pelvis_is_the_origin_and_a_sigma_positive(family: str, masked: bool) ->
         assert (answer["sigma_m"] > 0).all()
 
 
+@pytest.mark.parametrize("family", ["posegraphnet", "strided-posegraph"])
+def test_a_fresh_network_is_neither_sure_nor_lost(family: str) -> None:
+    """Their first answers are metres off: a sigma of millimetres would leave no gradient for anything else."""
+    torch.manual_seed(0)
+    model = build(family, {"masked": True, **({"window": 27} if "strided" in family else {})}).train()
+    with torch.no_grad():
+        sigma_m = model(*probes(model.window, batch=4))["sigma_m"]
+    assert 0.05 < sigma_m.min() and sigma_m.max() < 0.5
+
+
 # Families with parts that only their losses see; their own tests look at those.
 _ALL_IN_THE_ANSWER = [family for family in MODELS if "elepose" not in family and "strided" not in family]
 
