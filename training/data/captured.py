@@ -163,8 +163,7 @@ class CapturedDataset(IterableDataset[Batch]):
     def _hidden(self, visible: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Scores (B, T, J) with joints hidden by the patterns; not so many that the answered frame has no view."""
         masked = visible * pick_masks(self._masks, self.config.patterns, len(visible), rng)
-        if self.config.occlusion:
-            masked = masked * self.config.occlusion.sample(len(visible), self.config.frames, rng)
+        masked = masked * self.config.occlusion.sample(len(visible), self.config.frames, rng)
         return np.where(self._enough(masked)[:, None, None], masked, visible)
 
     def _enough(self, visible: np.ndarray) -> np.ndarray:

@@ -34,10 +34,10 @@ _WEIGHTS = {
 class OcclusionWindows:
     """What hides in each training window; the defaults are the published ones.
 
-    consecutive: runs of `length` frames, between one and as many as fit in half of the window, each with joints of its
-    own; else single frames, between none and half of the window. joints: drawn for each run or frame, with replacement.
-    by_joint: some joints hide more often than others. overlap: runs may overlap, and then the later one alone counts,
-    as published; else they do not, and all of their frames are hidden.
+    joints: drawn for each run or frame, with replacement; 0 hides none. consecutive: runs of `length` frames, between
+    one and as many as fit in half of the window, each with joints of its own; else single frames, between none and half
+    of the window. by_joint: some joints hide more often than others. overlap: runs may overlap, and then the later one
+    alone counts, as published; else they do not, and all of their frames are hidden.
     """
 
     joints: int = 1
@@ -47,11 +47,13 @@ class OcclusionWindows:
     overlap: bool = True
 
     def __post_init__(self) -> None:
-        if self.joints < 1 or self.length < 1:
-            raise OccposeError(f"joints and length must be at least 1, got {self.joints} and {self.length}")
+        if self.joints < 0 or self.length < 1:
+            raise OccposeError(f"joints must be 0 or more and length 1 or more, got {self.joints} and {self.length}")
 
     def sample(self, count: int, frames: int, rng: np.random.Generator) -> np.ndarray:
         """(count, frames, J) bool, False = hidden. OccposeError if half of the frames do not hold one run."""
+        if not self.joints:
+            return np.ones((count, frames, _JOINTS), dtype=bool)
         run = self._runs(count, frames, rng) if self.consecutive else _scattered(count, frames, rng)
         joints = self._joints((count, max(1, int(run.max()) + 1)), rng)  # (B, R, J)
         hidden = np.take_along_axis(joints, np.maximum(run, 0)[..., None], axis=1)

@@ -43,7 +43,7 @@ class WindowConfig:
     patterns: Mapping[str, float] = field(
         default_factory=lambda: {"clean": 0.15, "iid20": 0.1, "k-missing": 0.2, "natural": 0.3, "layout(coco17)": 0.25}
     )
-    occlusion: OcclusionWindows | None = None  # on top of the pattern
+    occlusion: OcclusionWindows = OcclusionWindows(joints=0)  # on top of the pattern
     mirrored: float = 0.5
     tilted: float = 0.04
     size_sd: float = 0.06  # of log stature
@@ -150,8 +150,7 @@ class Windows(IterableDataset[Batch]):
     def _pick(self, masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(B, T, J) masks of patterns in their shares, and of the occlusion."""
         visible = pick_masks(masks, self.config.patterns, self.batch, rng)
-        occlusion = self.config.occlusion
-        return visible & occlusion.sample(self.batch, self.config.frames, rng) if occlusion else visible
+        return visible & self.config.occlusion.sample(self.batch, self.config.frames, rng)
 
 
 class MocapWindows(lightning.LightningDataModule):
