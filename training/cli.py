@@ -161,6 +161,13 @@ def _join_processes(trainer: Namespace) -> None:
         trainer.strategy = _DDP
 
 
+def _told(error: BaseException | None) -> BaseException | None:
+    """The error that is meant for the user; jsonargparse wraps what a recipe says in errors of its own."""
+    while error is not None and not isinstance(error, (OccposeError, FloatingPointError)):
+        error = error.__cause__
+    return error
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the training command; 2 with one sentence on bad input, 130 interrupted."""
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # for it is how runs resume
@@ -174,8 +181,11 @@ def main(argv: list[str] | None = None) -> int:
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,
         )
-    except (OccposeError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ValueError, FloatingPointError) as error:
+        told = _told(error)
+        if told is None:
+            raise
+        print(f"error: {told}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last epoch", file=sys.stderr)

@@ -17,8 +17,10 @@ import torch
 from occpose_core.checkpoint import load_checkpoint
 from occpose_core.errors import OccposeError
 from occpose_core.runtime import load
+from tests.training.h36m_files import write_h36m
 from training import cli, systems
 from training.checkpoints import AtomicCheckpointIO, lock
+from training.literature import command as literature
 from training.phases import CONFIGS, SYSTEMS, Variant
 
 # What makes the networks small; their recipes and the order of phases stay as they are.
@@ -240,3 +242,31 @@ def test_other_options_do_not_pass_for_a_finished_training(tmp_path: Path) -> No
     with pytest.raises(OccposeError, match=r"other options \(budget: .*--fresh"):
         systems.main([*given, "--budget=2e6"], lambda argv: 5)
     assert systems.main([*given, "--budget=2e6", "--fresh"], lambda argv: 5) == 5
+
+
+def documented_rows() -> dict[str, tuple[list[str], list[str]]]:
+    """System -> its commands in docs/systems.md that reproduce a paper's row: train, measure."""
+    text = (CONFIGS.parents[1] / "docs" / "systems.md").read_text("utf-8").replace("\\\n", " ")
+    exports = dict(re.findall(r'^    export (\w+)="(.*)"$', text, flags=re.MULTILINE))
+    rows = re.findall(r"^\|.*`python -m training system (.*)` \| `python -m training literature (.*)` \|$", text, re.M)
+    filled = [[re.sub(r"\$(\w+)", lambda found: exports[found[1]], command).split() for command in row] for row in rows]
+    return {train[0]: (train, measure) for train, measure in filled}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_papers_row_is_one_command_to_train_and_one_to_measure(
+    system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, detected = write_h36m(tmp_path, ["S1", "S8", "S9"], ["Walking 1"], frames=12, noise_px=2.0)
+    detected.rename("data_2d_h36m_cpn_ft_h36m_dbb.npz")
+    train, measure = documented_rows()[system]
+    short = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=2"]
+    small = [each for each in arguments(system, tmp_path, tmp_path) if each.startswith(("--set", "--trainer"))]
+    if system == "strided-posegraph":
+        small += [each.replace("finetune.", "refine.") for each in small if "finetune." in each]
+    assert systems.main([*train, *small, *short, "--batch=8", "--data.workers=0"], cli.main) == 0
+    told = capsys.readouterr()
+    assert "not exported, as it takes the papers' image coordinates" in told.err
+    assert literature.main([*measure, "--every=6"]) == 0
+    assert "Walking" in capsys.readouterr().out

@@ -167,6 +167,14 @@ def test_wrong_data_is_one_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_a_wrong_model_file_is_one_sentence(
+    data_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("lift", data_file, tmp_path, f"--model.init_args.init={tmp_path / 'nothing.safetensors'}") == 2
+    error = capsys.readouterr().err
+    assert "error: no model file at" in error and "nothing.safetensors" in error
+
+
 def test_losses_are_what_their_names_say() -> None:
     joints = torch.zeros(2, 3, 3)
     target = torch.tensor([3.0, 0.0, 4.0]).expand(2, 3, 3)

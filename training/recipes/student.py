@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from occpose_core.checkpoint import load_checkpoint
+from occpose_core.checkpoint import NORMALISATION, SCREEN, load_checkpoint
 from occpose_core.errors import OccposeError
 from occpose_core.models.elepose import ElePose, normalise
 from occpose_core.models.filling import Filling
@@ -43,7 +43,7 @@ class StudentRecipe(TeacherRecipe):
     ) -> None:
         super().__init__(flow, config, learning_rate, decay, poses, mix=False, init=init)
         self.hold_epochs, self.teacher_poses = hold_epochs, teacher_poses
-        self.teacher, self.filling = load_checkpoint(teacher)[0], load_checkpoint(filling)[0]
+        self.teacher, self.filling = (load_checkpoint(each, (NORMALISATION, SCREEN))[0] for each in (teacher, filling))
         for option, path, given, kind in (
             ("teacher", teacher, self.teacher, ElePose),
             ("filling", filling, self.filling, Filling),
