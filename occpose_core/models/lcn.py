@@ -35,6 +35,7 @@ _TORSO_LINKS = (
 )
 # Image poses smaller than this are not made larger: in the person view, people are some 3 units tall.
 _MIN_STATURE = 0.1
+_MOMENTUM = 0.01  # of the batch norms: what a batch adds to the moving averages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +114,15 @@ class LocallyConnected(nn.Module):
 
 
 class _JointNorm(nn.BatchNorm1d):
-    """Batch norm of (B, J * C) with statistics shared by all joints."""
+    """Batch norm of (B, J * C) with statistics shared by all joints.
+
+    Clipped layers give variances of 0.001, and a moving average that starts at 1 needs a thousand steps to get there;
+    until it has seen 100 batches the statistics are the mean of all of them.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.momentum = max(_MOMENTUM, 1 / (int(self.num_batches_tracked or 0) + 1))
         return super().forward(x.view(-1, self.num_features)).view(x.shape)
 
 
@@ -128,7 +135,7 @@ class _Layer(nn.Module):
     def __init__(self, inputs: int, config: LCNConfig) -> None:
         super().__init__()
         self.mix = LocallyConnected(inputs, config.channels, config)
-        self.norm = _JointNorm(config.channels, eps=1e-3, momentum=0.01)
+        self.norm = _JointNorm(config.channels, eps=1e-3, momentum=_MOMENTUM)
         self.drop = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:

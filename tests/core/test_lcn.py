@@ -166,6 +166,21 @@ def test_norms_are_shared_by_the_joints() -> None:
     torch.testing.assert_close(normed, expected * norm.weight + norm.bias, rtol=1e-4, atol=1e-4)
 
 
+def test_statistics_are_of_use_from_the_first_batch_on() -> None:
+    torch.manual_seed(0)
+    model = LCN(LCNConfig(channels=8, dropout=0.0)).train()
+    norm, inputs = model.blocks[2][1].norm, [probes(1, seed=seed) for seed in range(120)]
+    with torch.no_grad():
+        expected = model.answer(*inputs[0])["joints_image"]
+        answer = model.eval().answer(*inputs[0])["joints_image"]
+        assert norm.running_var.max() < 0.1, "far from the 1 that it starts at"
+        torch.testing.assert_close(answer, expected, rtol=1e-2, atol=1e-3)
+        for each in inputs[1:]:
+            model.train().answer(*each)
+    assert norm.momentum == 0.01, "as published in the long run"
+    assert norm.num_batches_tracked == 120
+
+
 def test_the_learned_mask_weighs_sources_and_opens_no_pairs() -> None:
     layer = small(learned_mask=True, max_norm=0.0).head.mix
     target, source = H36M17.index("left_knee"), H36M17.index("pelvis")
