@@ -200,7 +200,8 @@ def test_a_slower_window_takes_every_other_frame() -> None:
     assert data.origin(0, int(batch["start"][8])) == f"recording 'S1/walk 0/{CAMERA}', frames 4 to 8"
     for rate_hz in (30.0, 100.0):
         with pytest.raises(DatasetError, match=f"50 frames a second, .* {rate_hz:g}; set window.rate_hz"):
-            dataset(recording(9), rate_hz=rate_hz)
+            dataset(recording(9), rate_hz=rate_hz, frames=2)
+        assert len(one_pass(dataset(recording(9), rate_hz=rate_hz, shuffle=False))["kpts"]) == 9
 
 
 @pytest.fixture(scope="module")

@@ -86,7 +86,7 @@ class CapturedDataset(IterableDataset[Batch]):
         self.seed, self.shuffle, self.first_step = seed, shuffle, 0
         self.rank, self.processes = process
         self._epoch = 0
-        self._stride = np.array([_stride(each, config.rate_hz) for each in recordings])
+        self._stride = np.array([_stride(each, config) for each in recordings])
         self._length = np.array([len(each) for each in recordings])
         self._begin = np.concatenate([[0], np.cumsum(self._length)[:-1]])
         self._visible = np.concatenate([each.visible for each in recordings])
@@ -171,12 +171,13 @@ class CapturedDataset(IterableDataset[Batch]):
         return np.asarray((visible[:, -1 - self.config.look_ahead] > 0).sum(axis=-1) >= _MIN_VISIBLE)
 
 
-def _stride(recording: Recording, rate_hz: float) -> int:
-    stride = recording.rate_hz / rate_hz
+def _stride(recording: Recording, config: WindowConfig) -> int:
+    """Frames of the recording from one frame of a window to the next; a single frame has no rate."""
+    stride = recording.rate_hz / config.rate_hz if config.frames > 1 else 1.0
     if stride < 1 or abs(stride - round(stride)) > 1e-6:
         raise DatasetError(
             f"recording {recording.name!r} has {recording.rate_hz:g} frames a second, which is no multiple of the"
-            f" window's {rate_hz:g}; set window.rate_hz to that, or to a divisor"
+            f" window's {config.rate_hz:g}; set window.rate_hz to that, or to a divisor"
         )
     return round(stride)
 
