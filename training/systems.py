@@ -195,6 +195,10 @@ def main(argv: Sequence[str] | None = None, run: Train = in_child) -> int:
     )
     add_arguments(parser)
     args, overrides = parser.parse_known_args(argv)
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # its meeting point serves one training only
+        raise OccposeError(
+            "torchrun starts single phases (see --dry-run); give system --trainer.devices and --trainer.strategy ddp"
+        )
     runs = plan(args, overrides)
     if args.dry_run:
         print("\n".join(f"python -m training {shlex.join(run.arguments)}" for run in runs))
@@ -202,7 +206,7 @@ def main(argv: Sequence[str] | None = None, run: Train = in_child) -> int:
     folder = runs[0].result.parent.parent
     _check_same(args, overrides, folder)
     code = train(runs, args.fresh, run)
-    if code or args.no_export or os.environ.get("RANK", "0") != "0":
+    if code or args.no_export or os.environ.get("NODE_RANK", "0") != "0":
         return code
     from training.result import write_result  # here, for it imports torch
 

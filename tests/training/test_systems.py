@@ -235,6 +235,12 @@ def test_options_that_do_not_fit_are_one_sentence(given: str, told: str) -> None
         systems.main([*given.split(), "--dry-run"])
 
 
+def test_torchrun_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    with pytest.raises(OccposeError, match="torchrun starts single phases"):
+        systems.main(["lcn", "--dry-run"])
+
+
 def test_other_options_do_not_pass_for_a_finished_training(tmp_path: Path) -> None:
     given = ["lcn", f"--runs={tmp_path}", "--data.files=['a.npz']"]
     assert systems.main([*given, "--budget=1e6"], lambda argv: 5) == 5
@@ -242,6 +248,16 @@ def test_other_options_do_not_pass_for_a_finished_training(tmp_path: Path) -> No
     with pytest.raises(OccposeError, match=r"other options \(budget: .*--fresh"):
         systems.main([*given, "--budget=2e6"], lambda argv: 5)
     assert systems.main([*given, "--budget=2e6", "--fresh"], lambda argv: 5) == 5
+
+
+@pytest.mark.parametrize("page", ["training.md", "systems.md"])
+def test_documented_commands_are_understood(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (CONFIGS.parents[1] / "docs" / page).read_text("utf-8").replace("\\\n", " ")
+    commands = re.findall(r"^    python -m training system (\w.*)$", text, flags=re.MULTILINE)
+    assert len(commands) >= 3
+    for command in commands:
+        assert systems.main([*shlex.split(command), "--dry-run"]) == 0
+        assert "--data.files $DATA" in capsys.readouterr().out.replace("'", "")
 
 
 def documented_rows() -> dict[str, tuple[list[str], list[str]]]:
