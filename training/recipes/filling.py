@@ -26,7 +26,7 @@ class FillingRecipe(Recipe):
         self.save_hyperparameters()
 
     def _loss(self, batch: Batch) -> Tensor:
-        filled = self.model.answer(batch["kpts"], batch["visible"])["filled"]  # type: ignore[operator]
+        filled = self.model.answer(batch["kpts"], batch["visible"])["filled"]
         # far outside the picture a joint's exact place is of no use: bound what it weighs
         target = batch["true_kpts"][:, -1].clamp(-6.0, 6.0)
         return masked_distance(filled, target, batch["visible"][:, -1] == 0)

@@ -45,9 +45,9 @@ class LiftRecipe(Recipe):
         if self.filling is None or guess is None:
             return self.model.answer(kpts, visible)
         seen = (visible[:, -1, :, None] > 0).to(kpts.dtype)
-        filled = self.filling.eval().answer(kpts, visible)["filled"]  # type: ignore[operator]
+        filled = self.filling.eval().answer(kpts, visible)["filled"]
         given = torch.where(guess[:, None, None], filled, kpts[:, -1] * seen)
-        return self.model.lift(given, seen)  # type: ignore[operator, no-any-return]
+        return self.model.lift(given, seen)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         guess = torch.rand(len(batch["kpts"]), device=self.device) < 0.5
