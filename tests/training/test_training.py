@@ -60,6 +60,12 @@ def test_training_writes_a_model_that_says_what_it_is(runs: Path, name: str, fam
     assert any(figure.startswith("val") for figure in info.training["figures"])
 
 
+@pytest.mark.parametrize("clip", ["null", "1.0"])
+def test_mixed_precision_trains_with_and_without_clipped_gradients(clip: str, data_file: Path, tmp_path: Path) -> None:
+    more = ("--model.init_args.config={channels: 4}", "--trainer.precision=bf16-mixed")
+    assert run("lift", data_file, tmp_path, *more, f"--trainer.gradient_clip_val={clip}") == 0
+
+
 def test_lifter_goes_on_with_the_filling_network(runs: Path, data_file: Path) -> None:
     code = run(
         "lift_filled",

@@ -86,12 +86,14 @@ class Recipe(lightning.LightningModule):
         return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
 
     def configure_optimizers(self) -> Any:
+        # six times faster than without, which large lifters notice; mixed precision cannot clip gradients with it
+        fused = not (self._trainer and self._trainer.gradient_clip_val)
         optimizer = torch.optim.Adam(
             self.parameter_groups(),
             lr=self.learning_rate,
             amsgrad=self.amsgrad,
             weight_decay=self.weight_decay,
-            fused=True,  # six times faster than without, which large lifters notice
+            fused=fused,
         )
         return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor_of_run)]
 
