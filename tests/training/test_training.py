@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from occpose_core.checkpoint import load_checkpoint
+from occpose_core.runtime import WEIGHTS
 from training.cli import main
 from training.data.windows import Batch, Windows
 from training.losses import gaussian_nll, masked_distance, mpjpe_loss
@@ -117,6 +119,22 @@ def test_a_damaged_checkpoint_is_one_sentence_and_runs_no_code(
     assert run("lift", data_file, tmp_path, "--model.init_args.config={channels: 4}") == 2
     assert f"cannot resume from {checkpoint}" in capsys.readouterr().err
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        pytest.param("init", "whose weights do not fit", id="another network to start from"),
+        pytest.param("filling", "model.filling: .* holds a LCN, not a Filling", id="no filling network"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_one_sentence(
+    data_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, told: str
+) -> None:
+    more = ("--model.init_args.config={channels: 4}", f"--model.init_args.{option}={WEIGHTS / 'lcn.safetensors'}")
+    assert run("lift", data_file, tmp_path, *more) == 2
+    said = capsys.readouterr().err
+    assert re.search(told, said) and "Traceback" not in said
 
 
 def test_a_resumed_run_does_not_see_the_same_windows_again(

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from occpose_core.checkpoint import load_checkpoint
+from occpose_core.models.filling import Filling
 from training.data.windows import Batch
 from training.losses import gaussian_nll, mpjpe_loss
-from training.recipes.recipe import Recipe
+from training.recipes.recipe import Recipe, frozen
 
 
 class LiftRecipe(Recipe):
@@ -37,7 +37,7 @@ class LiftRecipe(Recipe):
         super().__init__(family, config, learning_rate, decay, init, halve_every, amsgrad, weight_decay)
         self.save_hyperparameters()
         self.sigma_weight = sigma_weight
-        self.filling = load_checkpoint(filling)[0].requires_grad_(False) if filling else None
+        self.filling = frozen("filling", filling, Filling) if filling else None
 
     def _lift(self, batch: Batch, guess: Tensor | None) -> dict[str, Tensor]:
         """guess: (B,) bool, whose missing joints are filled."""

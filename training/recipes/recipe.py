@@ -10,8 +10,10 @@ import lightning
 import torch
 from torch import Tensor
 
-from occpose_core.checkpoint import NORMALISATION, SCREEN, load_checkpoint, save_checkpoint
+from occpose_core.checkpoint import NORMALISATION, SCREEN, ModelInfo, load_checkpoint, save_checkpoint
+from occpose_core.errors import OccposeError
 from occpose_core.models import build, describe
+from occpose_core.models.pose_model import PoseModel
 from training.origin import origin
 
 
@@ -19,7 +21,8 @@ class Recipe(lightning.LightningModule):
     """Base of the recipes.
 
     family, config: of occpose_core.models. learning_rate is multiplied by `decay` after each epoch, and by one half
-    instead after each `halve_every`-th, if that is not 0. init: checkpoint to start from.
+    instead after each `halve_every`-th, if that is not 0. init: checkpoint to start from; OccposeError if it does not
+    fit.
     schedule_epochs: that one epoch of the run counts for; more than 1 in a run with a budget.
     """
 
@@ -41,7 +44,8 @@ class Recipe(lightning.LightningModule):
         self.family = family
         self.model = self.make(family, config)
         if init:
-            self.model.load_state_dict(load_checkpoint(init, (NORMALISATION, SCREEN))[0].state_dict())
+            loaded, info = load_checkpoint(init, (NORMALISATION, SCREEN))
+            take_weights(self.model, loaded.state_dict(), init, info, self.model.config)
         self.learning_rate, self.decay, self.halve_every = learning_rate, decay, halve_every
         self.amsgrad, self.weight_decay = amsgrad, weight_decay
 
@@ -99,3 +103,24 @@ class Recipe(lightning.LightningModule):
 
     def _factor_of_run(self, epoch: int) -> float:
         return self.learning_rate_factor(round(epoch * self.schedule_epochs))
+
+
+def take_weights(
+    part: torch.nn.Module, weights: Mapping[str, Tensor], init: Path, info: ModelInfo, config: Any
+) -> None:
+    """Load the weights, read from init, into a part of the model of that config; OccposeError unless all fit."""
+    try:
+        part.load_state_dict(weights)
+    except RuntimeError as error:
+        raise OccposeError(
+            f"{init} is a {info.family} of {info.config}, whose weights do not fit this model's {config};"
+            " give both phases the same sizes and form"
+        ) from error
+
+
+def frozen(option: str, path: Path, kind: type[PoseModel]) -> Any:
+    """A trained network that helps to train another and stays as it is; OccposeError if it is of another kind."""
+    model, _ = load_checkpoint(path, (NORMALISATION, SCREEN))
+    if not isinstance(model, kind):
+        raise OccposeError(f"model.{option}: {path} holds a {type(model).__name__}, not a {kind.__name__}")
+    return model.requires_grad_(False)

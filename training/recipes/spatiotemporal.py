@@ -11,12 +11,11 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from occpose_core.checkpoint import NORMALISATION, SCREEN, load_checkpoint
-from occpose_core.errors import OccposeError
 from occpose_core.models.posegraphnet import PoseGraphNet
 from occpose_core.models.strided_posegraph import StridedPoseGraphFormer
 from training.data.windows import Batch
 from training.losses import gaussian_nll, mpjpe_loss
-from training.recipes.recipe import Recipe
+from training.recipes.recipe import Recipe, take_weights
 
 
 class SpatialPretrainRecipe(Recipe):
@@ -125,10 +124,4 @@ def begin_with(model: StridedPoseGraphFormer, init: Path) -> None:
     weights = loaded.state_dict()
     if isinstance(loaded, PoseGraphNet):
         part, weights = model.spatial, loaded.trunk.state_dict()
-    try:
-        part.load_state_dict(weights)
-    except RuntimeError as error:
-        raise OccposeError(
-            f"{init} is a {info.family} of {info.config}, whose weights do not fit this model's {model.config};"
-            " give both phases the same sizes and form"
-        ) from error
+    take_weights(part, weights, init, info, model.config)

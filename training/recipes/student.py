@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from occpose_core.checkpoint import NORMALISATION, SCREEN, load_checkpoint
-from occpose_core.errors import OccposeError
 from occpose_core.models.elepose import ElePose, normalise
 from occpose_core.models.filling import Filling
 from training.data.windows import Batch
 from training.poses import complete_poses, newest
+from training.recipes.recipe import frozen
 from training.recipes.teacher import TeacherRecipe
 from training.reprojection import centred, go_round, pose_distance
 
@@ -43,14 +42,8 @@ class StudentRecipe(TeacherRecipe):
     ) -> None:
         super().__init__(flow, config, learning_rate, decay, poses, mix=False, init=init)
         self.hold_epochs, self.teacher_poses = hold_epochs, teacher_poses
-        self.teacher, self.filling = (load_checkpoint(each, (NORMALISATION, SCREEN))[0] for each in (teacher, filling))
-        for option, path, given, kind in (
-            ("teacher", teacher, self.teacher, ElePose),
-            ("filling", filling, self.filling, Filling),
-        ):
-            if not isinstance(given, kind):
-                raise OccposeError(f"model.{option}: {path} holds a {type(given).__name__}, not a {kind.__name__}")
-            given.requires_grad_(False)
+        self.teacher = frozen("teacher", teacher, ElePose)
+        self.filling = frozen("filling", filling, Filling)
 
     def learning_rate_factor(self, epoch: int) -> float:
         return super().learning_rate_factor(max(0, epoch - self.hold_epochs))
