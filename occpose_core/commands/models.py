@@ -32,7 +32,9 @@ _COLUMNS = {
     "gives": "gives",
 }
 
-_NOTE = "look ahead in s. Where nothing is shipped, docs/systems.md says how to train the model."
+_NOTE = (
+    "look ahead in s. Models with nothing under shipped have no weights here: docs/systems.md says how to train them."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,11 +92,6 @@ def run(args: argparse.Namespace) -> int:
     rows = tuple(tuple(_cell(model[column]) for column in _COLUMNS) for model in facts)
     print(text_table(Table(title="", columns=tuple(_COLUMNS.values()), rows=rows, note=_NOTE)))
     return 0
-
-
-_NOTE = (
-    "look ahead in s. Models with nothing under shipped have no weights here: docs/systems.md says how to train them."
-)
 
 
 def _cell(value: object) -> Cell:
