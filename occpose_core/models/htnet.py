@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from occpose_core.errors import OccposeError
-from occpose_core.models.pose_model import ModelConfig, PoseModel, joint_inputs, joint_outputs
+from occpose_core.models.pose_model import ModelConfig, PoseModel, full_precision, joint_inputs, joint_outputs
 from occpose_core.skeleton import H36M17
 
 _JOINTS = len(H36M17.joints)
@@ -281,7 +281,9 @@ class HTNet(PoseModel):
         x = self.embed(inputs) + self.position
         for block in self.blocks:
             x = block(x, hidden_bias)
-        return joint_outputs(self.head(self.norm(x)).to(inputs.dtype), self.config.masked)
+        with full_precision(x):
+            raw = self.head(self.norm(x.to(inputs.dtype)))
+        return joint_outputs(raw, self.config.masked)
 
     def fold(self) -> None:
         """Compute each graph convolution's adjacency once and for all; equal in evaluation mode."""

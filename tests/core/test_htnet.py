@@ -223,3 +223,10 @@ def test_half_precision_training_step_is_finite_and_learns() -> None:
         optimizer.step()
     assert torch.isfinite(torch.stack(losses)).all()
     assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_half_precision_does_not_round_the_answer(masked: bool) -> None:
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        joints_m = small(masked=masked).answer(*probes(1))["joints_root_m"]
+    assert not torch.equal(joints_m, joints_m.bfloat16().float()), "to 4 mm at half a metre"
