@@ -97,12 +97,16 @@ class ModelInfo:
 
 
 def save_checkpoint(path: Path, model: nn.Module, info: ModelInfo, half_weights: bool = False) -> None:
-    """Write weights and info to a safetensors file, large weights in half precision if asked for; atomic."""
+    """Write weights and info to a safetensors file, large weights in half precision if asked for; atomic.
+
+    The statistics of batch norms stay in single precision: small variances would not survive.
+    """
     from safetensors.torch import save_file
 
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     if half_weights:
-        tensors = {name: each.half() if each.numel() >= HALF_FROM else each for name, each in tensors.items()}
+        large = {name for name, each in model.named_parameters() if each.numel() >= HALF_FROM}
+        tensors = {name: each.half() if name in large else each for name, each in tensors.items()}
     temporary = path.with_name(f".{path.name}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, temporary, metadata={METADATA_KEY: info.to_json()})

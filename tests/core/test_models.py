@@ -168,6 +168,17 @@ def test_checkpoint_round_trip(family: str, masked: bool, half_weights: bool, tm
         torch.testing.assert_close(answer[name], expected[name], rtol=tolerance, atol=tolerance)
 
 
+def test_half_weights_leave_small_variances_alone(tmp_path: Path) -> None:
+    model = build("posegraphnet", {})
+    variance = model.trunk.head.norm.running_var
+    variance.fill_(3e-8)  # less than half precision has
+    info = describe("mine", "posegraphnet", model, {})
+    save_checkpoint(tmp_path / "mine.safetensors", model, info, half_weights=True)
+    loaded, _ = load_checkpoint(tmp_path / "mine.safetensors")
+    assert torch.equal(loaded.trunk.head.norm.running_var, variance)
+    assert (tmp_path / "mine.safetensors").stat().st_size < 0.6 * 4 * info.parameters
+
+
 @pytest.mark.parametrize("family", ["filling", "filling-lcn"])
 def test_visible_joints_pass_through_bit_for_bit(family: str) -> None:
     kpts, visible = probes(1)
