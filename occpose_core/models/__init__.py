@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from occpose_core.catalogue import SOURCES
 from occpose_core.checkpoint import NORMALISATION, ModelInfo
 from occpose_core.errors import OccposeError
 from occpose_core.models.elepose import ElePose, ElePoseConfig
@@ -20,34 +21,22 @@ from occpose_core.models.strided_posegraph import StridedPoseGraphConfig, Stride
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """A model class, its config dataclass, and where it comes from. form: where it is neither "paper" nor "masked"."""
+    """A model class and its config dataclass. form: where it is neither "paper" nor "masked"."""
 
     model: type[PoseModel]
     config: type[Any]
-    source: str
     form: str = ""
 
 
-_FILLING_SOURCE = "3D_Occluded_HPE, github.com/XuyangHao123/3D_Occluded_HPE"
-_ELEPOSE_SOURCE = "Wandt et al., ElePose, CVPR 2022"
-_HTNET_SOURCE = "Cai et al., HTNet: Human Topology Aware Network for 3D Human Pose Estimation, ICASSP 2023"
-_LCN_SOURCE = "Ci et al., Optimizing Network Structure for 3D Human Pose Estimation, ICCV 2019"
-_POSEGRAPH_SOURCE = "Banik et al., 3D Human Pose Regression using Graph Convolutional Network, ICIP 2021"
-_STRIDED_SOURCE = "Banik et al., StridedPoseGraphFormer, IJCNN 2023, arXiv 2304.12069"
-
 MODELS: dict[str, Family] = {
-    "filling": Family(model=Filling, config=FillingConfig, source=_FILLING_SOURCE),
-    "elepose": Family(model=ElePose, config=ElePoseConfig, source=f"{_ELEPOSE_SOURCE}; {_FILLING_SOURCE}"),
-    "htnet": Family(model=HTNet, config=HTNetConfig, source=_HTNET_SOURCE),
-    "posegraphnet": Family(model=PoseGraphNet, config=PoseGraphNetConfig, source=_POSEGRAPH_SOURCE),
-    "strided-posegraph": Family(model=StridedPoseGraphFormer, config=StridedPoseGraphConfig, source=_STRIDED_SOURCE),
-    "lcn": Family(model=LCN, config=LCNConfig, source=_LCN_SOURCE),
-    "filling-lcn": Family(
-        model=FillThenLift, config=FillThenLiftConfig, source=f"{_FILLING_SOURCE}; {_LCN_SOURCE}", form="own"
-    ),
-    "filling-elepose": Family(
-        model=FillThenLift, config=FillThenElePoseConfig, source=f"{_ELEPOSE_SOURCE}; {_FILLING_SOURCE}"
-    ),
+    "filling": Family(model=Filling, config=FillingConfig),
+    "elepose": Family(model=ElePose, config=ElePoseConfig),
+    "htnet": Family(model=HTNet, config=HTNetConfig),
+    "posegraphnet": Family(model=PoseGraphNet, config=PoseGraphNetConfig),
+    "strided-posegraph": Family(model=StridedPoseGraphFormer, config=StridedPoseGraphConfig),
+    "lcn": Family(model=LCN, config=LCNConfig),
+    "filling-lcn": Family(model=FillThenLift, config=FillThenLiftConfig, form="own"),
+    "filling-elepose": Family(model=FillThenLift, config=FillThenElePoseConfig),
 }
 
 
@@ -96,6 +85,6 @@ def describe(
         rate_hz=rate_hz if model.window > 1 else 0.0,
         look_ahead_s=model.look_ahead / rate_hz if model.look_ahead else 0.0,
         normalisation=normalisation,
-        source=entry.source,
+        source=SOURCES[family],
         training=training,
     )
