@@ -172,6 +172,13 @@ def test_every_phase_learns_a_batch(make: Callable[[], Recipe], steps: int, to: 
     assert losses[-1] < to * losses[0]
 
 
+def test_sigma_follows_the_network_through_the_refine_phase(data_file: Path) -> None:
+    recipe = RefineRecipe({**SMALL, "masked": True})
+    recipe.log = lambda *_, **__: None
+    recipe.training_step(batch_of(data_file), 0).backward()
+    assert (recipe.model.head.out.weight.grad[3::4] != 0).any()
+
+
 @pytest.mark.parametrize("look_ahead", [0, 13])
 def test_the_loss_is_that_of_the_answered_frame_and_that_of_all_frames(look_ahead: int, data_file: Path) -> None:
     torch.manual_seed(0)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from occpose_core.files import write_atomically
 from occpose_core.skeleton import H36M17
 from training.data.windows import Batch
-from training.losses import mpjpe_loss
+from training.losses import gaussian_nll, mpjpe_loss
 from training.recipes.spatiotemporal import SpatioTemporalRecipe
 
 ORACLE = "the refined figures use the true depth of the root and the camera; the model in this file does not refine"
@@ -59,7 +59,7 @@ def camera_of(true_kpts: Tensor, joints_m: Tensor) -> Tensor:
 
 
 class RefineRecipe(SpatioTemporalRecipe):
-    """Trains the network and a refine module on the refined answer alone.
+    """Trains the network and a refine module on the refined answer alone, and sigma on the network's own.
 
     The module gets the true depth of the root and the camera. It is written to a file of its own beside the model's,
     which says that an oracle was used; the model answers without it.
@@ -91,8 +91,11 @@ class RefineRecipe(SpatioTemporalRecipe):
         return refined
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        joints_m = self.model.answer(batch["kpts"], batch["visible"])["joints_root_m"]
-        return self.checked(mpjpe_loss(self.refined(batch, joints_m), self.target(batch)), "train", batch_idx)
+        answer, target_m = self.model.answer(batch["kpts"], batch["visible"]), self.target(batch)
+        loss = mpjpe_loss(self.refined(batch, answer["joints_root_m"]), target_m)
+        if "sigma_m" in answer:  # of the answer that robots get
+            loss = loss + self.sigma_weight * gaussian_nll(answer["joints_root_m"], target_m, answer["sigma_m"])
+        return self.checked(loss, "train", batch_idx)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         super().validation_step(batch, batch_idx)
