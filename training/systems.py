@@ -30,7 +30,7 @@ from training.phases import CONFIGS, SYSTEMS, System, Variant
 
 Train = Callable[[list[str]], int]  # runs the training command with arguments; returns its exit code
 _PLANNED = ("trainer.max_epochs", "trainer.limit_train_batches")  # by the budget
-_SETTINGS = ("system", "form", "causal", "budget", "batch", "precision", "set")
+_SETTINGS = ("system", "form", "causal", "refine", "budget", "batch", "precision", "set")
 # options of the machine rather than of the model: a run may go on with others
 _OF_MACHINE = ("--trainer.accelerator", "--trainer.devices", "--trainer.strategy", "--trainer.num_nodes")
 _KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from occpose_core.dataset import DatasetError
 from occpose_core.skeleton import H36M17
 from training.data.augment import mirror, tilt, vary_bones
 from training.data.mocap import read_clips
@@ -39,6 +40,27 @@ def test_batches_have_the_shapes_of_the_lifter_interface(data_file: Path, frames
     arrays = [batch[name] for name in ("kpts", "visible", "true_kpts", "joints_root_m")]
     assert all(torch.isfinite(each).all() and each.dtype == torch.float32 for each in arrays)
     assert torch.equal(batch["joints_root_m"][:, :, 0], torch.zeros(people, frames, 3))
+
+
+def test_windows_have_the_rate_that_they_say(data_file: Path) -> None:
+    clip = read_clips([data_file], "train")[0]
+    half = Windows([clip], {}, WindowConfig(frames=3, rate_hz=clip.rate_hz / 2), SIZE, seed=0)
+    assert half.clips[0].rate_hz == clip.rate_hz / 2
+    assert np.array_equal(half.clips[0].joints_world_m, clip.joints_world_m[::2])
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        pytest.param(WindowConfig(frames=3, rate_hz=50.0), "30 frames a second, of which window.rate_hz 50", id="rate"),
+        pytest.param(WindowConfig(frames=100_000), "window of 100000 frames, the longest has", id="length"),
+    ],
+)
+def test_recordings_that_do_not_fit_the_window_are_one_sentence(
+    config: WindowConfig, says: str, data_file: Path
+) -> None:
+    with pytest.raises(DatasetError, match=says):
+        windows(data_file, config)
 
 
 def knee_angles(joints_m: np.ndarray) -> np.ndarray:

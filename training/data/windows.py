@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from occpose_core.camera import rays_from_cam, view_of
+from occpose_core.dataset import DatasetError
 from occpose_core.simulation import RIGS, detect, draw_views
 from occpose_core.skeleton import H36M17
 from training.data.augment import mirror, tilt, vary_bones
@@ -53,6 +54,8 @@ class WindowConfig:
 class Windows(IterableDataset[Batch]):
     """Endless batches of windows; each worker, epoch and process (rank) draws its own, as does a run resumed at a step.
 
+    Raises DatasetError if the recordings are too short for a window or do not fit its rate.
+
     A batch: kpts (B, T, J, 2), each frame in its own person view; visible (B, T, J), 0 = missing, else the detector's
     score in (0, 1]; true_kpts (B, T, J, 2) without noise; joints_root_m (B, T, J, 3), each frame in its view's axes;
     root_m (B, T, 3), where the pelvis is in them, which no model is told; clip and start (B,), the index into `clips`
@@ -70,7 +73,15 @@ class Windows(IterableDataset[Batch]):
         rank: int = 0,
     ) -> None:
         super().__init__()
+        # a single frame has no rate
+        clips = [clip.at_rate(config.rate_hz) for clip in clips] if config.frames > 1 else clips
         self.clips = [clip for clip in clips if len(clip.joints_world_m) >= config.frames]
+        if not self.clips:
+            longest = max((len(clip.joints_world_m) for clip in clips), default=0)
+            raise DatasetError(
+                f"no recording is as long as a window of {config.frames} frames, the longest has {longest}; give longer"
+                " ones, or set a smaller window.frames"
+            )
         self.config, self.batch, self.seed = config, batch, seed
         self._first_step, self._rank, self._epoch = first_step, rank, 0
         self._masks: np.ndarray | None = None
@@ -94,7 +105,8 @@ class Windows(IterableDataset[Batch]):
     def origin(self, clip: int, start: int) -> str:
         """Where a window came from, in words."""
         source = self.clips[clip]
-        return f"clip {source.name!r} of {source.source}, frames {start} to {start + self.config.frames - 1}"
+        last = start + self.config.frames - 1
+        return f"clip {source.name!r} of {source.source}, frames {start} to {last} at {source.rate_hz:g} Hz"
 
     def draw(self, rng: np.random.Generator, masks: np.ndarray) -> Batch:
         """One batch from a generator and a bank of masks (patterns, N, T, J)."""
