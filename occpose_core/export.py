@@ -25,6 +25,7 @@ from occpose_core.skeleton import H36M17
 
 OPSET = 18
 TOLERANCE_M = 1e-5
+_HALF_RANGE = (-65504.0, 65504.0)
 _STEPS_BEYOND = 8  # frames that a streaming model is compared for after its memory is full
 _ROWS_COMPARED = 256  # people times frames, about
 
@@ -137,14 +138,20 @@ def _to_onnx(deployed: nn.Module, info: ModelInfo) -> onnx.ModelProto:
 
 
 def _store_half(proto: onnx.ModelProto) -> None:
-    """Keep large weights as float16 and cast them where the graph begins; runtimes fold the casts when they load."""
+    """Keep large weights as float16 and cast them where the graph begins; runtimes fold the casts when they load.
+
+    Only what round_weights has rounded, and so loses nothing: tables that folding made stay as they are.
+    """
     casts = []
     for tensor in proto.graph.initializer:
         array = numpy_helper.to_array(tensor)
         if array.dtype != np.float32 or array.size < HALF_FROM:
             continue
+        half = np.clip(array, *_HALF_RANGE).astype(np.float16)
+        if not np.array_equal(half, array):
+            continue
         name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(array.astype(np.float16), f"{name}.half"))
+        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
         casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
     for cast in reversed(casts):
         proto.graph.node.insert(0, cast)
