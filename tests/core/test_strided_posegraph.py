@@ -197,6 +197,8 @@ def test_frame_by_frame_it_answers_as_for_the_window(causal: bool, masked: bool,
         with torch.no_grad():
             answer = step(kpts[:, newest, None], visible[:, newest, None], state)
         state = answer.pop("new_state")
+        if newest not in {0, 1, 5, 6, 26, 27, 33, 34, 39}:  # where somebody comes, a window is full, and the end
+            continue
         first = torch.tensor([begin if newest >= begin else 0 for begin in begins])
         rows = torch.arange(newest - WINDOW + 1, newest + 1).clamp(min=0).maximum(first[:, None])
         people = torch.arange(3)[:, None]
