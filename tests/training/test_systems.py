@@ -107,7 +107,7 @@ def half_done(data_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     runs = tmp_path_factory.mktemp("runs")
     lengths = [f"{phase}.trainer.{each}" for phase in ("flow", "teacher", "student") for each in _LENGTH]
     given = arguments("occluded-hpe", data_file, runs, *(f"--set={each}" for each in lengths))
-    given += ["--set=filling.trainer.max_epochs=12", "--set=filling.trainer.limit_train_batches=150"]
+    given += ["--set=filling.trainer.max_epochs=12", "--set=filling.trainer.limit_train_batches=60"]
     given += ["--data.validation_windows=16"]
     done: list[str] = []
 
