@@ -54,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(kind: type[float]) -> Any:
+    """Parser of positive, finite numbers of a kind, int or float; argparse reports what does not fit."""
+
     def parse(text: str) -> float:
         try:
             value = kind(text)

@@ -78,6 +78,7 @@ class _DropPath(nn.Module):
         self.share = share
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, L, C) -> (B, L, C)."""
         if not self.training or self.share == 0:
             return x
         kept = torch.rand(len(x), 1, 1, device=x.device) >= self.share
@@ -137,6 +138,7 @@ class _StaticGraphConv(nn.Module):
             self.register_buffer(name, value.detach().contiguous())
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, J, C_in) -> (B, J, C_out)."""
         x = nn.functional.linear(x, self.weight)
         return graph_mix(x, self.own, self.modulation, self.neighbours, self.bias)
 
@@ -157,6 +159,7 @@ class _JointLevel(nn.Module):
         self.drop_path = _DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, J, C) -> (B, J, C)."""
         y: Tensor = x + self.drop_path(self.inner_norm(self.down(gelu(self.up(self.norm(x))))))
         return y
 
@@ -190,6 +193,7 @@ class LimbBranch(nn.Module):
         self.register_buffer("write", torch.tensor(write), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, J, C) -> (B, J, C), normalised, limb ends overwritten."""
         x = self.norm(x)
         limbs = x[:, self.read].flatten(2)  # (B, limbs, joints * C)
         token = self.drop_path(gelu(self.convolve(limbs)))
@@ -205,6 +209,7 @@ class _LimbLevel(nn.Module):
         self.branches = nn.ModuleList(LimbBranch(n, channels, config.hidden, drop_path) for n in (3, 2))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, J, C) -> (B, J, C)."""
         for branch in [branch(x) for branch in self.branches]:
             x = x + branch
         return x
@@ -244,6 +249,7 @@ class _Block(nn.Module):
         self.drop_path = _DropPath(drop_path)
 
     def forward(self, x: Tensor, hidden_bias: Tensor | None) -> Tensor:
+        """(B, J, 3 C) -> (B, J, 3 C). hidden_bias: see _BodyLevel."""
         joints, limbs, body = x.chunk(3, dim=-1)
         joints = self.joints(joints)
         limbs = self.limbs(limbs + joints)

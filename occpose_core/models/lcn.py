@@ -102,6 +102,7 @@ class LocallyConnected(nn.Module):
         return weight
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, J * C_in) -> (B, J * C_out)."""
         return linear(x, self.static_weight(), self.bias)
 
     def static(self, scale: Tensor, shift: Tensor) -> nn.Linear:
@@ -121,6 +122,7 @@ class _JointNorm(nn.BatchNorm1d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, J * C) -> (B, J * C)."""
         if self.training:
             self.momentum = max(_MOMENTUM, 1 / (int(self.num_batches_tracked or 0) + 1))
         return super().forward(x.view(-1, self.num_features)).view(x.shape)
@@ -139,6 +141,7 @@ class _Layer(nn.Module):
         self.drop = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, J * C_in) -> (B, J * C)."""
         y: Tensor = self.drop(leaky_relu(self.norm(self.mix(x)), 0.2))
         return y
 

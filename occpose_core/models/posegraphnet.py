@@ -110,6 +110,7 @@ class _JointNorm(nn.BatchNorm1d):
     """Batch norm of (N, J, C) with statistics of their own for each joint and channel."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, J, C) -> (N, J, C)."""
         return super().forward(x.flatten(1)).view(x.shape)
 
 
@@ -124,6 +125,7 @@ class _Affine(nn.Module):
         self.scale, self.shift = (nn.Parameter(each.detach().view(_JOINTS, -1)) for each in (scale, shift))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, J, C) -> (N, J, C)."""
         return x * self.scale + self.shift
 
 
@@ -139,6 +141,7 @@ class _Layer(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mixing: Tensor) -> Tensor:
+        """(N, J, C_in) -> (N, J, C_out). mixing: see GraphConv."""
         y: Tensor = self.drop(torch.relu(self.norm(self.conv(x, mixing))))
         return y
 
@@ -156,6 +159,7 @@ class _Block(nn.Module):
         self.first, self.second = (_Layer(channels, channels, dropout) for _ in range(2))
 
     def forward(self, x: Tensor, mixing: Tensor) -> Tensor:
+        """(N, J, C) -> (N, J, C). mixing: see GraphConv."""
         y: Tensor = self.second(self.first(x, mixing), mixing)
         return x + y
 
@@ -172,6 +176,7 @@ class GraphTrunk(nn.Module):
         self.tail = GraphConv(channels, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, J, C_in) -> (N, J, C_out) in single precision."""
         mixing = self.edges()
         x = self.head(x, mixing)
         for block in self.blocks:

@@ -69,6 +69,7 @@ class _TokenNorm(nn.Module):
         self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C) in single precision."""
         x = x.float()
         std, mean = torch.std_mean(x, dim=-1, keepdim=True)
         y: Tensor = (x - mean) / (std + _NORM_EPS) * self.weight + self.bias
@@ -120,6 +121,7 @@ class _Encoder(nn.Module):
         self.layers = nn.ModuleList(_Layer(channels, stride, config) for stride in strides)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T / product of strides, C), T up to the window."""
         for index, layer in enumerate(self.layers):
             x = layer(x + self.position[index, : x.shape[1]])
         return x
@@ -134,6 +136,7 @@ class _Head(nn.Module):
         self.out = nn.Linear(channels, _JOINTS * outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., J, outputs), the network's raw answer; see joint_outputs."""
         with full_precision(x):
             y: Tensor = self.out(self.norm(x.float().flatten(0, -2)))
         return y.view(*x.shape[:-1], _JOINTS, -1)
