@@ -101,6 +101,13 @@ def fewer_joints(root: Path) -> None:
     scipy_io.savemat(path, {"annot2": annot2, "annot3": content["annot3"], "cameras": content["cameras"]})
 
 
+def fewer_cells(root: Path) -> None:
+    path = root / "S1/Seq1/annot.mat"
+    content = scipy_io.loadmat(path)
+    annot3 = cells(list(content["annot3"].ravel()[1:]))
+    scipy_io.savemat(path, {"annot2": content["annot2"], "annot3": annot3, "cameras": content["cameras"]})
+
+
 def without_validity(root: Path) -> None:
     with h5py.File(next(root.rglob("annot_data.mat")), "a") as file:
         del file["valid_frame"]
@@ -124,6 +131,7 @@ def wrong_order(root: Path) -> None:
         pytest.param(lambda root: next(root.rglob("camera.calibration")).unlink(), "cannot read .*calib", id="none"),
         pytest.param(without_cameras, "annot.mat lacks the key 'cameras'", id="no key"),
         pytest.param(fewer_joints, r"annot2 of camera 0 must be \(N, 56\), got \(30, 34\)", id="joints"),
+        pytest.param(fewer_cells, "annot3 has 13 cameras, but cameras lists 14", id="cells"),
         pytest.param(without_validity, "annot_data.mat lacks the key 'valid_frame'", id="no key in the test set"),
         pytest.param(wrong_order, "no camera projects", id="2D and 3D do not fit"),
     ],

@@ -139,8 +139,10 @@ def _joints(
     subject, sequence = path.parts[-3:-1]
     frames = dict(zip(("Seq1", "Seq2"), _FRAMES.get(subject, ()), strict=False)).get(sequence)
     cells, numbers = annotation[key].ravel(), annotation["cameras"].ravel().astype(int).tolist()
+    if len(cells) != len(numbers):
+        raise DatasetError(f"{path}: {key} has {len(cells)} cameras, but cameras lists {len(numbers)}; {_GET}")
     found = {}
-    for number, cell in zip(numbers, cells, strict=False):
+    for number, cell in zip(numbers, cells, strict=True):
         if number in cameras:
             joints = np.asarray(cell, dtype=np.float32)
             if joints.ndim != 2 or joints.shape[1] != len(_NAMES_28.split()) * size:
