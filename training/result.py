@@ -7,10 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from occpose_core.checkpoint import NORMALISATION, SCREEN, ModelInfo, load_checkpoint, save_checkpoint
-from occpose_core.models import describe
-from occpose_core.models.fill_then_lift import FillThenLift
-from occpose_core.models.pose_model import PoseModel
+from occpose_core.checkpoint import NORMALISATION, SCREEN, load_checkpoint, save_checkpoint
+from occpose_core.models import with_filling
 
 
 def write_result(folder: Path, lifter: Path, filling: Path | None) -> int:
@@ -29,7 +27,7 @@ def write_result(folder: Path, lifter: Path, filling: Path | None) -> int:
         print(f"result: finished, {', '.join(map(str, targets))}")
         return 0
     if filling:
-        model, info = _joined(model, info, filling)
+        model, info = with_filling(load_checkpoint(filling, (NORMALISATION, SCREEN))[0], model, info)
     save_checkpoint(weights, model, dataclasses.replace(info, name=folder.name))
     oracle = lifter.with_name(f"{lifter.stem}-oracle.safetensors")
     if oracle.exists():
@@ -38,13 +36,6 @@ def write_result(folder: Path, lifter: Path, filling: Path | None) -> int:
         return _export(weights)
     print(f"result: {weights}; not exported, as it takes the papers' image coordinates", file=sys.stderr)
     return 0
-
-
-def _joined(lifter: PoseModel, info: ModelInfo, filling: Path) -> tuple[PoseModel, ModelInfo]:
-    network, _ = load_checkpoint(filling, (NORMALISATION, SCREEN))
-    model = FillThenLift.of(network, lifter)
-    family = f"filling-{info.family}"
-    return model, describe(info.name, family, model, info.training, info.rate_hz, info.normalisation)
 
 
 def _export(weights: Path) -> int:

@@ -46,14 +46,12 @@ def run(args: argparse.Namespace) -> int:
         raise OccposeError(f"export needs the package {error.name!r}: pip install 'occpose[train]'") from error
     from occpose_core.checkpoint import load_checkpoint, save_checkpoint
     from occpose_core.export import can_stream, export_onnx, round_weights
-    from occpose_core.models import describe
-    from occpose_core.models.fill_then_lift import FillThenLift
+    from occpose_core.models import with_filling
 
     model, info = load_checkpoint(model_path(args.model, ".safetensors"))
     if args.filling:
         filling, _ = load_checkpoint(model_path(args.filling, ".safetensors"))
-        model = FillThenLift.of(filling, model)
-        info = describe(f"filling-{info.name}", f"filling-{info.family}", model, info.training)
+        model, info = with_filling(filling, model, info)
     info = dataclasses.replace(info, name=args.name or info.name)
     targets = [
         args.out / f"{info.name}{suffix}" for suffix in (".onnx", *((".safetensors",) if not args.filling else ()))

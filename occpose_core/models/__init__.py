@@ -88,3 +88,10 @@ def describe(
         source=SOURCES[family],
         training=training,
     )
+
+
+def with_filling(filling: PoseModel, lifter: PoseModel, info: ModelInfo) -> tuple[FillThenLift, ModelInfo]:
+    """A trained filling network and the lifter that info describes as one model; OccposeError if they do not fit."""
+    model = FillThenLift.of(filling, lifter)
+    name, family = f"filling-{info.name}", f"filling-{info.family}"
+    return model, describe(name, family, model, info.training, normalisation=info.normalisation)

@@ -41,7 +41,7 @@ class FillThenLift(PoseModel):
         self.lifter = LIFTERS[type(config.lifter)](config.lifter)
 
     @staticmethod
-    def of(filling: PoseModel, lifter: PoseModel, config: type[FillThenLiftConfig] | None = None) -> FillThenLift:
+    def of(filling: PoseModel, lifter: PoseModel) -> FillThenLift:
         """Join two trained networks; OccposeError if they are not a filling network and a lifter of one frame.
 
         They average over the mirrored person if the lifter does.
@@ -50,7 +50,7 @@ class FillThenLift(PoseModel):
             names = f"{type(filling).__name__} and {type(lifter).__name__}"
             raise OccposeError(f"a filling network and a lifter of one frame are needed, got {names}")
         joined = FillThenLift(
-            (config or FillThenLiftConfig)(
+            FillThenLiftConfig(
                 filling=filling.config,
                 lifter=lifter.config,
                 masked=lifter.config.masked,

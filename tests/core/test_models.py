@@ -11,10 +11,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from occpose_core.checkpoint import ModelFileError, load_checkpoint, save_checkpoint  # noqa: E402
+from occpose_core.checkpoint import SCREEN, ModelFileError, load_checkpoint, save_checkpoint  # noqa: E402
 from occpose_core.errors import OccposeError  # noqa: E402
 from occpose_core.export import TOLERANCE_M, export_onnx, probes  # noqa: E402
-from occpose_core.models import MODELS, build, describe  # noqa: E402
+from occpose_core.models import MODELS, build, describe, with_filling  # noqa: E402
 from occpose_core.models.pose_model import PoseModel, mirrored  # noqa: E402
 from occpose_core.skeleton import H36M17  # noqa: E402
 from tests.tolerances import ENGINE, FLOAT32  # noqa: E402
@@ -198,6 +198,21 @@ def test_fill_then_lift_equals_its_parts_one_after_the_other() -> None:
         answer = model.answer(kpts, visible)
     assert torch.equal(answer["filled"], filled)
     assert torch.equal(answer["joints_root_m"], lifted["joints_root_m"])
+
+
+@pytest.mark.parametrize("family", ["lcn", "elepose"])
+def test_a_lifter_with_its_filling_network_is_described_as_one_model(family: str) -> None:
+    filling, lifter = trained("filling", False), trained(family, True)
+    of_lifter = describe("mine", family, lifter, {"steps": 3}, normalisation=SCREEN)
+    model, info = with_filling(filling, lifter, of_lifter)
+    assert (info.name, info.training, info.normalisation) == ("filling-mine", {"steps": 3}, SCREEN)
+    again = build(info.family, info.config).eval()
+    again.load_state_dict(model.state_dict())
+    kpts, visible = probes(1)
+    with torch.inference_mode():
+        answer, expected = again(kpts, visible), model(kpts, visible)
+    assert set(answer) >= set(info.outputs)
+    assert all(torch.equal(answer[name], expected[name]) for name in info.outputs)
 
 
 def test_the_filling_network_has_the_released_number_of_parameters() -> None:
