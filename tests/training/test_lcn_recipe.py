@@ -18,6 +18,7 @@ from occpose_core.export import probes
 from occpose_core.models import build, describe
 from occpose_core.models.pose_model import ModelConfig, PoseModel, mirrored
 from tests.training.lcn_files import entries_of, write
+from tests.training.short_fit import short_fit
 from training.cli import main
 from training.data.captured import CapturedDataset, screen
 from training.data.lcn_pickles import read
@@ -27,7 +28,6 @@ from training.literature.lifting import Lifter
 from training.literature.protocols import MEAN, Trial, as_lcn
 from training.recipes.lcn import LCNRecipe, image_loss
 
-CONFIGS = Path(__file__).parents[2] / "training" / "configs" / "lcn"
 EXACT = 1e-4  # relative; the inputs are rounded to single precision
 
 
@@ -184,21 +184,7 @@ def test_it_learns(config: dict[str, object]) -> None:
 
 
 def arguments(phase: str, data_file: Path, folder: Path, *more: str) -> list[str]:
-    return [
-        "fit",
-        f"--config={CONFIGS / phase}.yaml",
-        f"--runs={folder}",
-        f"--data.files=['{data_file}']",
-        "--data.batch_size=16",
-        "--data.workers=0",
-        "--data.validation_windows=16",
-        "--trainer.max_epochs=1",
-        "--trainer.limit_train_batches=2",
-        "--trainer.accelerator=cpu",
-        "--trainer.enable_progress_bar=false",
-        "--model.init_args.config.channels=4",
-        *more,
-    ]
+    return short_fit(f"lcn/{phase}", data_file, folder, "--model.init_args.config.channels=4", *more)
 
 
 @pytest.mark.parametrize(

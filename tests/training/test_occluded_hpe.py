@@ -18,6 +18,7 @@ from occpose_core.errors import OccposeError
 from occpose_core.models import build, describe
 from occpose_core.models.elepose import normalise
 from occpose_core.models.fill_then_lift import FillThenLift
+from tests.training.short_fit import CONFIGS, short_fit
 from training.cli import main
 from training.data.windows import Batch
 from training.flow import FlowConfig, PoseFlow, load_flow
@@ -27,7 +28,7 @@ from training.recipes.student import StudentRecipe
 from training.recipes.teacher import TeacherRecipe
 from training.reprojection import centred
 
-CONFIGS = Path(__file__).parents[2] / "training" / "configs" / "occluded-hpe"
+SYSTEM = "occluded-hpe"
 SMALL = {"hidden": 16}
 
 
@@ -104,24 +105,8 @@ def files(folder: Path, *phases: str) -> list[str]:
 
 
 def run(phase: str, data_file: Path, folder: Path, *more: str) -> int:
-    return main(
-        [
-            "fit",
-            f"--config={CONFIGS / phase}.yaml",
-            f"--name={phase}",
-            f"--runs={folder}",
-            f"--data.files=['{data_file}']",
-            "--data.batch_size=16",
-            "--data.workers=0",
-            "--data.validation_windows=16",
-            "--trainer.max_epochs=1",
-            "--trainer.limit_train_batches=2",
-            "--trainer.accelerator=cpu",
-            "--trainer.enable_progress_bar=false",
-            "--trainer.precision=bf16-mixed",
-            *more,
-        ]
-    )
+    named = (f"--name={phase}", "--trainer.precision=bf16-mixed")
+    return main(short_fit(f"{SYSTEM}/{phase}", data_file, folder, *named, *more))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +121,7 @@ def run(phase: str, data_file: Path, folder: Path, *more: str) -> int:
 def test_phases_have_the_published_values(
     phase: str, recipe: str, epochs: int, rate: float, decay: float | None
 ) -> None:
-    config = yaml.safe_load((CONFIGS / f"{phase}.yaml").read_text())
+    config = yaml.safe_load((CONFIGS / SYSTEM / f"{phase}.yaml").read_text())
     assert config["model"]["class_path"].endswith(f".{recipe}")
     options = config["model"]["init_args"]
     assert (options["learning_rate"], options.get("decay")) == (rate, decay)

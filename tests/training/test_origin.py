@@ -9,13 +9,12 @@ import pytest
 import torch
 
 from occpose_core.errors import OccposeError
+from tests.training.short_fit import short_fit
 from training.cli import main
 from training.data import windows
 from training.data.clip import Clip
 from training.data.mocap import read_clips
 from training.origin import origin
-
-CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 
 
 class Data:
@@ -69,24 +68,7 @@ def test_a_poisoned_recording_is_named(
         return clips
 
     monkeypatch.setattr(windows, "read_clips", poisoned)
-    code = main(
-        [
-            "fit",
-            f"--config={CONFIGS / recipe}.yaml",
-            f"--runs={tmp_path}",
-            f"--data.files=['{data_file}']",
-            "--data.batch_size=16",
-            "--data.workers=0",
-            "--data.validation_windows=16",
-            "--model.init_args.config={masked: true, channels: 8}",
-            "--trainer.max_epochs=1",
-            "--trainer.limit_train_batches=2",
-            "--trainer.num_sanity_val_steps=0",
-            "--trainer.accelerator=cpu",
-            "--trainer.enable_progress_bar=false",
-        ]
-    )
-    assert code == 2
+    assert main(short_fit(recipe, data_file, tmp_path, "--model.init_args.config={masked: true, channels: 8}")) == 2
     told = capsys.readouterr().err
     assert f"'walk_{split}'" in told and str(data_file) in told and "frames" in told
     assert f"{split} loss is nan in epoch 0, batch 0" in told

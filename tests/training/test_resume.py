@@ -15,32 +15,15 @@ import torch
 from lightning import Trainer
 
 from occpose_core.checkpoint import load_checkpoint
+from tests.training.short_fit import CONFIGS, short_fit
 from training.checkpoints import AtomicCheckpointIO, lock
 from training.cli import main
 from training.recipes.lift import LiftRecipe
 
-CONFIGS = Path(__file__).parents[2] / "training" / "configs"
-
 
 def run(data_file: Path, folder: Path, *more: str) -> int:
-    return main(
-        [
-            "fit",
-            f"--config={CONFIGS / 'lift.yaml'}",
-            "--name=model",
-            f"--runs={folder}",
-            f"--data.files=['{data_file}']",
-            "--data.batch_size=16",
-            "--data.workers=0",
-            "--data.validation_windows=16",
-            "--model.init_args.config={masked: true, channels: 4}",
-            "--trainer.limit_train_batches=2",
-            "--trainer.accelerator=cpu",
-            "--trainer.enable_progress_bar=false",
-            "--trainer.enable_model_summary=false",
-            *more,
-        ]
-    )
+    small = ("--name=model", "--model.init_args.config={masked: true, channels: 4}")
+    return main(short_fit("lift", data_file, folder, *small, *more))
 
 
 class _Stop(Exception):
@@ -98,11 +81,11 @@ def test_a_killed_run_goes_on_with_the_rate_of_its_epoch(
 def test_a_run_that_is_killed_after_its_last_epoch_writes_its_model_with_figures(
     data_file: Path, tmp_path: Path
 ) -> None:
-    assert run(data_file, tmp_path, "--trainer.max_epochs=1") == 0
+    assert run(data_file, tmp_path) == 0
     model = tmp_path / "model" / "model.safetensors"
     training = load_checkpoint(model)[1].training
     model.unlink()
-    assert run(data_file, tmp_path, "--trainer.max_epochs=1") == 0
+    assert run(data_file, tmp_path) == 0
     assert load_checkpoint(model)[1].training == training
     assert "val_mpjpe_mm" in training["figures"]
 
@@ -137,7 +120,7 @@ def test_runs_write_their_checkpoints_so(data_file: Path, tmp_path: Path, monkey
     used: list[Any] = []
     fit = Trainer.fit
     monkeypatch.setattr(Trainer, "fit", lambda self, *args, **more: (used.append(self), fit(self, *args, **more)))
-    assert run(data_file, tmp_path, "--trainer.max_epochs=1") == 0
+    assert run(data_file, tmp_path) == 0
     assert isinstance(used[0].strategy.checkpoint_io, AtomicCheckpointIO)
 
 

@@ -15,6 +15,7 @@ from occpose_core.checkpoint import load_checkpoint
 from occpose_core.errors import OccposeError
 from occpose_core.models import build
 from tests.tolerances import FLOAT32
+from tests.training.short_fit import CONFIGS, short_fit
 from training.cli import main
 from training.data.mocap import read_clips
 from training.data.windows import Batch, WindowConfig, Windows
@@ -23,32 +24,14 @@ from training.recipes.recipe import Recipe
 from training.recipes.refine import Refine, RefineRecipe, back_projected, camera_of
 from training.recipes.spatiotemporal import SpatialPretrainRecipe, SpatioTemporalRecipe
 
-CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 SYSTEM = "strided-posegraph"
 SMALL = {"window": 27, "channels": 8, "blocks": 1, "hidden": 32}
 SPATIAL = {"channels": 8, "blocks": 1, "embedding": 16, "column_start": True}
 
 
 def run(phase: str, data_file: Path, folder: Path, *more: str, sizes: dict[str, object] = SMALL) -> int:
-    return main(
-        [
-            "fit",
-            f"--config={CONFIGS / phase}.yaml",
-            f"--runs={folder}",
-            f"--data.files=['{data_file}']",
-            *(f"--model.init_args.config.{name}={value}" for name, value in sizes.items()),
-            "--data.batch_size=8",
-            "--data.workers=0",
-            "--data.validation_windows=8",
-            "--trainer.max_epochs=1",
-            "--trainer.limit_train_batches=2",
-            "--trainer.num_sanity_val_steps=0",
-            "--trainer.accelerator=cpu",
-            "--trainer.enable_progress_bar=false",
-            "--trainer.enable_model_summary=false",
-            *more,
-        ]
-    )
+    config = (f"--model.init_args.config.{name}={value}" for name, value in sizes.items())
+    return main(short_fit(phase, data_file, folder, *config, *more))
 
 
 def weights(folder: Path, name: str) -> Path:

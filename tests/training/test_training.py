@@ -16,32 +16,14 @@ import torch
 
 from occpose_core.checkpoint import load_checkpoint
 from occpose_core.runtime import WEIGHTS
+from tests.training.short_fit import short_fit
 from training.cli import main
 from training.data.windows import Batch, Windows
 from training.losses import gaussian_nll, masked_distance, mpjpe_loss
 
-CONFIGS = Path(__file__).parents[2] / "training" / "configs"
-
-
-def arguments(recipe: str, data_file: Path, folder: Path, *more: str) -> list[str]:
-    return [
-        "fit",
-        f"--config={CONFIGS / recipe}.yaml",
-        f"--runs={folder}",
-        f"--data.files=['{data_file}']",
-        "--data.batch_size=16",
-        "--data.workers=0",
-        "--data.validation_windows=16",
-        "--trainer.max_epochs=1",
-        "--trainer.limit_train_batches=2",
-        "--trainer.accelerator=cpu",
-        "--trainer.enable_progress_bar=false",
-        *more,
-    ]
-
 
 def run(recipe: str, data_file: Path, folder: Path, *more: str) -> int:
-    return main(arguments(recipe, data_file, folder, *more))
+    return main(short_fit(recipe, data_file, folder, *more))
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +149,6 @@ def test_a_loss_that_is_not_finite_stops_with_the_step(
         "--model.init_args.learning_rate=1e30",
         "--trainer.limit_train_batches=20",
         "--trainer.gradient_clip_val=null",
-        "--trainer.num_sanity_val_steps=0",
     )
     assert code == 2
     message = capsys.readouterr().err
@@ -179,7 +160,7 @@ def test_wrong_data_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "motion.npz"
     path.write_text("no data")
     result = subprocess.run(
-        [sys.executable, "-m", "training", *arguments("lift", path, tmp_path)],
+        [sys.executable, "-m", "training", *short_fit("lift", path, tmp_path)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
