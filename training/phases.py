@@ -25,6 +25,11 @@ class Variant:
     window: int = 0
     causal: bool = False
 
+    @property
+    def look_ahead(self) -> int:
+        """Frames of the window behind the answered one."""
+        return 0 if self.causal else self.window // 2
+
 
 Options = Mapping[str, object]  # name of an option of `fit` -> its value
 
@@ -55,7 +60,7 @@ def _windowed(variant: Variant) -> Options:
         "model.init_args.config.window": variant.window,
         "model.init_args.config.causal": variant.causal,
         "data.init_args.window.frames": variant.window,
-        "data.init_args.window.look_ahead": 0 if variant.causal else variant.window // 2,
+        "data.init_args.window.look_ahead": variant.look_ahead,
     }
 
 

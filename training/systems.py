@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from occpose_core.catalogue import CATALOGUE
 from occpose_core.errors import OccposeError
 from occpose_core.files import make_folder, write_atomically
 from training.phases import CONFIGS, SYSTEMS, System, Variant
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=int, metavar="N", help="windows a step, in every phase")
     add("--precision", help="of arithmetic, for example bf16-mixed")
     add("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of all runs (default: runs)")
-    add("--name", help="name of the model and of its folder (default: after the system and its options)")
+    add("--name", help="name of the model and of its folder (default: as `occpose models` lists it)")
     add("--set", action="append", default=[], metavar="PHASE.OPTION=VALUE", help="an option for one phase only")
     add("--fresh", action="store_true", help="train everything anew")
     add("--no-export", action="store_true", help="train only")
@@ -79,8 +80,10 @@ def _variant(args: argparse.Namespace, system: System) -> Variant:
 
 
 def _name(args: argparse.Namespace, variant: Variant) -> str:
-    parts = [args.system, str(variant.window or ""), "causal" * variant.causal, "masked" * variant.masked]
-    return args.name or "-".join(filter(None, parts))
+    """As given, or of the catalogue's entry for the variant; where a system makes several models, of its last."""
+    wanted = (args.system, args.form, variant.window or 1, variant.look_ahead)
+    fitting = [e.name for e in CATALOGUE.values() if (e.system, e.form, e.window, e.look_ahead) == wanted]
+    return args.name or fitting[-1]
 
 
 def _for_phases(given: Sequence[str], system: System) -> dict[str, list[str]]:
@@ -135,7 +138,9 @@ def plan(args: argparse.Namespace, overrides: Sequence[str]) -> list[Run]:
 
 
 def _check_same(args: argparse.Namespace, overrides: Sequence[str], folder: Path) -> None:
-    """Remember what a system is trained with; OccposeError if its folder was trained with other options."""
+    """Remember what a system is trained with; OccposeError if its folder is of other options, or of `fit`."""
+    if (folder / "last.ckpt").exists():
+        raise OccposeError(f"{folder} holds a single phase that `fit` trained; give another --name")
     settings: dict[str, object] = {name: getattr(args, name) for name in _SETTINGS}
     settings["window"] = _variant(args, SYSTEMS[args.system]).window
     settings["overrides"] = [each for each in overrides if not each.startswith(_OF_MACHINE)]

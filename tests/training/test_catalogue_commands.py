@@ -1,5 +1,6 @@
 """The training commands that the catalogue of models gives are commands."""
 
+import re
 import shlex
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 pytest.importorskip("lightning")
 
 from occpose_core.catalogue import CATALOGUE
+from training.phases import SYSTEMS
 from training.systems import main
 
 
@@ -16,7 +18,38 @@ def test_a_catalogued_command_trains_that_form_and_window(command: str, capsys: 
     assert words[:4] == ["python", "-m", "training", "system"]
     assert main([*words[4:], "--dry-run"]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
+    name = last.split("--runs=runs/")[1].split()[0]
+    assert CATALOGUE[name].command == command, "the result is named as the catalogue names it"
     assert f"config.masked={str('masked' in words).lower()}" in last
     if "--window" in words:
         assert f"config.window={words[words.index('--window') + 1]}" in last
         assert f"config.causal={str('--causal' in words).lower()}" in last
+
+
+def test_every_variant_of_every_system_has_a_name_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    given = [
+        f"{name} --form {form}{window}"
+        for name, system in SYSTEMS.items()
+        for form in ("paper", "masked")
+        for window in [f" --window {n}{kind}" for n in system.windows for kind in ("", " --causal")] or [""]
+    ]
+    for options in given:
+        assert main([*options.split(), "--dry-run"]) == 0
+    names = set(re.findall(r"--runs=runs/(\S+)", capsys.readouterr().out))
+    assert len(names) == len(given)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        pytest.param("lcn", "lcn-paper", id="paper form of a network that runs masked"),
+        pytest.param("lcn --form masked", "lcn", id="masked"),
+        pytest.param("occluded-hpe", "filling-elepose", id="both networks of a system"),
+        pytest.param("occluded-hpe --form masked", "filling-elepose-masked", id="both networks, masked"),
+        pytest.param("strided-posegraph --causal", "strided-posegraph-81-causal", id="window by default"),
+        pytest.param("htnet --name mine", "mine", id="given"),
+    ],
+)
+def test_a_system_is_named_after_its_last_model(options: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*options.split(), "--dry-run"]) == 0
+    assert f"--runs=runs/{name} " in capsys.readouterr().out

@@ -116,7 +116,7 @@ def half_done(data_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
     assert systems.main(given, until_filling) == 99
     assert done == ["flow", "teacher"]
-    return given, runs / "occluded-hpe"
+    return given, runs / "filling-elepose"
 
 
 _LENGTH = ("max_epochs=1", "limit_train_batches=2")
@@ -185,7 +185,7 @@ def test_a_killed_system_loses_at_most_the_running_epoch(
     assert systems.main(given, counted(called)) == 0
     assert called == ["filling", "student"], "finished phases are not run again"
     assert epochs == list(range(interrupted_after + 1, 12)), "no finished epoch is run again"
-    engine = load(folder / "occluded-hpe.onnx", backend="onnxruntime")
+    engine = load(folder / "filling-elepose.onnx", backend="onnxruntime")
     assert engine.info.outputs == ("joints_root_m", "filled")
 
 
@@ -249,6 +249,13 @@ def test_other_options_do_not_pass_for_a_finished_training(tmp_path: Path) -> No
     with pytest.raises(OccposeError, match=r"other options \(budget: .*--fresh"):
         systems.main([*given, "--budget=2e6"], lambda argv: 5)
     assert systems.main([*given, "--budget=2e6", "--fresh"], lambda argv: 5) == 5
+
+
+def test_a_system_leaves_a_run_of_one_phase_alone(tmp_path: Path) -> None:
+    (tmp_path / "lcn").mkdir()
+    (tmp_path / "lcn" / "last.ckpt").touch()
+    with pytest.raises(OccposeError, match="holds a single phase that `fit` trained; give another --name"):
+        systems.main(["lcn", "--form=masked", f"--runs={tmp_path}", "--data.files=['a.npz']"], lambda argv: 5)
 
 
 @pytest.mark.parametrize("page", ["training.md", "systems.md"])
