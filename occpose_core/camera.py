@@ -96,6 +96,11 @@ class PersonView:
     cam_from_view: np.ndarray
     scale: np.ndarray
 
+    @staticmethod
+    def identity(shape: tuple[int, ...]) -> PersonView:
+        """The camera itself, for people or frames of that shape."""
+        return PersonView(cam_from_view=np.broadcast_to(np.eye(3), (*shape, 3, 3)), scale=np.ones(shape))
+
     def normalise(self, rays: np.ndarray) -> np.ndarray:
         """Camera rays (..., J, 2) -> normalised keypoints (..., J, 2) float32."""
         homogeneous = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from occpose_core.errors import OccposeError
+from occpose_core.metrics import CHI3_RADII
 from occpose_core.skeleton import H36M17
 
 if TYPE_CHECKING:
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "occpose"
 NORMALISATION = "person-view"  # camera.PersonView
+RAYS = "rays"  # undistorted, in the camera frame, whose axes the answer has: the model looks at the person itself
 SCREEN = "screen"  # the papers' image coordinates: for their training and evaluation, not for live use
+LIVE = (NORMALISATION, RAYS)  # what an engine can be given
 HALF_FROM = 1024  # tensors of fewer elements are always stored in single precision
 
 
@@ -36,9 +40,10 @@ class ModelInfo:
     """What a model is and what it expects.
 
     window: frames that an answer depends on; a streaming model takes them one at a time and keeps state_size numbers a
-    person (0 frames = all so far). rate_hz: that the window was trained at (0 = any, for single frames). look_ahead_s:
-    future that the answer waits for. outputs: of "joints_root_m", "sigma_m", "filled". training: data, steps, seed,
-    figures.
+    person (0 frames = all so far). timed: a streaming model that is also told the time since the frame before, and runs
+    at any rate. rate_hz: that the window was trained at (0 = any). look_ahead_s: future that the answer waits for.
+    outputs: of "joints_root_m", "sigma_m", "filled". interval_radii: radii, in sigmas, of the balls that hold 50 % and
+    90 % of a joint's errors. training: data, steps, seed, figures. Raises ModelFileError.
     """
 
     name: str
@@ -51,11 +56,20 @@ class ModelInfo:
     rate_hz: float = 0.0
     look_ahead_s: float = 0.0
     streaming: bool = False
+    timed: bool = False
     state_size: int = 0
     layout: str = H36M17.name
     normalisation: str = NORMALISATION
+    interval_radii: tuple[float, float] = CHI3_RADII
     source: str = ""
     training: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        radii = tuple(map(float, self.interval_radii))
+        object.__setattr__(self, "outputs", tuple(self.outputs))
+        object.__setattr__(self, "interval_radii", radii)
+        if len(radii) != 2 or not 0.0 < radii[0] < radii[1] < math.inf:
+            raise ModelFileError(f"interval radii of {self.name} must be two growing positive numbers, got {radii}")
 
     @property
     def lifts(self) -> bool:
@@ -67,22 +81,24 @@ class ModelInfo:
         """Frames that one call of the engine takes."""
         return 1 if self.streaming else self.window
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the model itself keeps where hidden joints were, and goes on answering while nothing is seen."""
+        return self.streaming and not self.window
+
     def to_json(self) -> str:
         """One JSON object."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @staticmethod
-    def from_metadata(
-        metadata: dict[str, str] | None, path: Path, normalisations: Collection[str] = (NORMALISATION,)
-    ) -> ModelInfo:
+    def from_metadata(metadata: dict[str, str] | None, path: Path, normalisations: Collection[str] = LIVE) -> ModelInfo:
         """Read the metadata of a model file; ModelFileError if there is none or it does not fit this version."""
         text = (metadata or {}).get(METADATA_KEY)
         if text is None:
             raise ModelFileError(f"{path} was not exported by occpose: it has no {METADATA_KEY!r} metadata")
         try:
-            values = json.loads(text)
-            info = ModelInfo(**{**values, "outputs": tuple(values["outputs"])})
-        except (TypeError, KeyError, json.JSONDecodeError) as error:
+            info = ModelInfo(**json.loads(text))
+        except (TypeError, ValueError) as error:
             raise ModelFileError(
                 f"{path} was written by another version of occpose ({error}); export it again"
             ) from error
@@ -113,7 +129,7 @@ def save_checkpoint(path: Path, model: nn.Module, info: ModelInfo, half_weights:
     os.replace(temporary, path)
 
 
-def load_checkpoint(path: Path, normalisations: Collection[str] = (NORMALISATION,)) -> tuple[PoseModel, ModelInfo]:
+def load_checkpoint(path: Path, normalisations: Collection[str] = LIVE) -> tuple[PoseModel, ModelInfo]:
     """Build the model that a safetensors file describes and load its weights; in evaluation mode.
 
     normalisations: of 2D that the caller can give to the model. Raises ModelFileError if the file is missing, damaged

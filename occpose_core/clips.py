@@ -91,6 +91,7 @@ class Clips:
     rays: (F, J, 2) as handed over, garbage where not visible. score: (F, J) as handed over, 0 = not visible. hidden:
     (F, J) bool, what the detector does not truly see: missing, or given in a wrong place. given_score, given_rays:
     before the pattern. joints_cam_m: (F, J, 3) truth. scored: (N,) flat indices; pattern: (N,) what each was under.
+    rate_hz: of all of them.
     """
 
     start: np.ndarray
@@ -104,6 +105,7 @@ class Clips:
     joints_cam_m: np.ndarray
     scored: np.ndarray
     pattern: np.ndarray
+    rate_hz: float
 
     @property
     def visible(self) -> np.ndarray:
@@ -198,6 +200,7 @@ def make_clips(shots: Sequence[Shot], group: Sequence[Span], seed: int = 0) -> C
         joints_cam_m=joined("joints_cam_m"),
         scored=np.concatenate([np.array(s.scored) - s.start + f for s, f in zip(group, first, strict=True)]),
         pattern=np.repeat([span.pattern for span in group], [len(span.scored) for span in group]),
+        rate_hz=parts[0].rate_hz,
     )
 
 

@@ -21,6 +21,7 @@ from occpose_core.errors import OccposeError
 from occpose_core.geometry import place_root, stature_m
 from occpose_core.occlusion import expand
 from occpose_core.pipeline_config import ASSUMED_HEIGHT_M
+from occpose_core.runtime.engine import views_for
 from occpose_core.skeleton import H36M17
 from occpose_core.stepping import step_through
 
@@ -43,7 +44,8 @@ class Answers:
     """What a model says of F frames; NaN where it was not asked.
 
     joints_m: (F, J, 3) root-relative, camera axes. sigma_m: (F, J), NaN if the model has none. mean_pose_m: (F, J, 3)
-    the training-mean pose turned to the same view. answered: (F,) bool, False where no joint at all was visible.
+    the training-mean pose turned to each frame's person view. answered: (F,) bool, False where no joint at all was
+    visible.
     """
 
     joints_m: np.ndarray
@@ -60,7 +62,7 @@ class Scores:
     last seen, NaN for never. target_m, predicted_m, baselines by name: (N, J, 3) m, root-relative, camera axes;
     predicted_m is held where the model saw nothing. steps_predicted_m, steps_target_m: (N, 3, J, 3) frames n - 2,
     n - 1, n, NaN where there are none. sigma_m: (N, J). answered: (N,) bool. root_error_m: (N,), NaN where the person
-    could not be placed.
+    could not be placed. interval_radii: the model's, see ModelInfo.
     """
 
     shot: np.ndarray
@@ -75,14 +77,16 @@ class Scores:
     sigma_m: np.ndarray
     answered: np.ndarray
     root_error_m: np.ndarray
+    interval_radii: tuple[float, float]
 
     @staticmethod
     def join(parts: Sequence[Scores]) -> Scores:
         """One after the other."""
-        names = [field.name for field in dataclasses.fields(Scores) if field.name != "baselines"]
+        whole = ("baselines", "interval_radii")
+        names = [field.name for field in dataclasses.fields(Scores) if field.name not in whole]
         arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         baselines = {name: np.concatenate([part.baselines[name] for part in parts]) for name in parts[0].baselines}
-        return Scores(baselines=baselines, **arrays)
+        return Scores(baselines=baselines, interval_radii=parts[0].interval_radii, **arrays)
 
 
 def figure_patterns(patterns: Sequence[str], pool: bool = False) -> dict[str, list[str]]:
@@ -133,16 +137,14 @@ def score(
     engine and these shots.
     """
     planned = spans(shots, patterns, max_frames, look_ahead)
-    rate_hz = shots[0].rate_hz
     clean = {} if clean is None else clean
-    return Scores.join([_score(engine, shots, group, rate_hz, look_ahead, seed, clean) for group in chunks(planned)])
+    return Scores.join([_score(engine, shots, group, look_ahead, seed, clean) for group in chunks(planned)])
 
 
 def _score(
     engine: Engine,
     shots: Sequence[Shot],
     group: Sequence[Span],
-    rate_hz: float,
     look_ahead: int,
     seed: int,
     clean: CleanAnswers,
@@ -150,7 +152,7 @@ def _score(
     clips = make_clips(shots, group, seed)
     now = clips.scored
     last = last_seen(clips.hidden, clips.start)[now]
-    before = velocity_start(last, clips.start[now], rate_hz)
+    before = velocity_start(last, clips.start[now], clips.rate_hz)
     steps = now[:, None] - np.arange(2, -1, -1)  # (N, 3)
     exists = steps >= clips.start[now, None]
     frames = np.unique(np.concatenate([steps[exists], last[last >= 0], before[before >= 0]]))
@@ -166,7 +168,7 @@ def _score(
         shot=clips.shot[now],
         pattern=clips.pattern,
         hidden=clips.hidden[now],
-        hidden_s=np.where(last >= 0, (now[:, None] - last) / rate_hz, np.nan),
+        hidden_s=np.where(last >= 0, (now[:, None] - last) / clips.rate_hz, np.nan),
         target_m=target[now],
         predicted_m=np.where(answered[:, None, None], own.joints_m[now], held),
         baselines={
@@ -180,6 +182,7 @@ def _score(
         sigma_m=own.sigma_m[now],
         answered=answered,
         root_error_m=_root_error_m(own.joints_m[now], clips, now),
+        interval_radii=engine.info.interval_radii,
     )
 
 
@@ -195,19 +198,19 @@ def ask(engine: Engine, clips: Clips, frames: np.ndarray, look_ahead: int = 0) -
         mean_pose_m=np.full((count, joints, 3), np.nan),
         answered=np.zeros(count, dtype=bool),
     )
-    views = view_of(clips.rays, clips.visible)
+    people = view_of(clips.rays, clips.visible)
+    views = views_for(engine.info, clips.rays, clips.visible)
     kpts, score = views.normalise(clips.rays), clips.score.astype(np.float32)
     if engine.info.streaming:
-        asked = step_through(engine, kpts, score, clips.start, clips.stop, frames, look_ahead)
+        asked = step_through(engine, kpts, score, clips.start, clips.stop, frames, look_ahead, clips.rate_hz)
     else:
         asked = _windows(engine, kpts, score, clips, frames, look_ahead)
     seen = _sees(engine.info.window, clips, frames, look_ahead)
     for batch, lifted in asked:
         assert lifted.joints_root_m is not None  # check_mode has seen to it
-        view = views.at(batch)
-        joints_m = view.to_cam(lifted.joints_root_m.astype(np.float64))
+        joints_m = views.at(batch).to_cam(lifted.joints_root_m.astype(np.float64))
         answers.joints_m[batch] = joints_m - joints_m[:, _PELVIS, None]
-        answers.mean_pose_m[batch] = view.to_cam(np.broadcast_to(mean_pose_view_m(), joints_m.shape))
+        answers.mean_pose_m[batch] = people.at(batch).to_cam(np.broadcast_to(mean_pose_view_m(), joints_m.shape))
         answers.answered[batch] = np.isfinite(joints_m).all(axis=(1, 2))
         if lifted.sigma_m is not None:
             answers.sigma_m[batch] = lifted.sigma_m

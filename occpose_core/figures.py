@@ -100,7 +100,10 @@ def _derivative_error_mm(scores: Scores, order: int) -> float:
 def _calibration(errors_m: np.ndarray, scores: Scores, masks: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
     known = np.isfinite(scores.sigma_m) & scores.answered[:, None]
     known[:, _PELVIS] = False
-    return {name: calibration(errors_m, scores.sigma_m, masks[name] & known) for name in ("visible", "hidden")}
+    return {
+        name: calibration(errors_m, scores.sigma_m, masks[name] & known, scores.interval_radii)
+        for name in ("visible", "hidden")
+    }
 
 
 def _by_occlusion_length(

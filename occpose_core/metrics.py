@@ -17,7 +17,7 @@ _AUC_THRESHOLDS_M = np.linspace(0.0, PCK_THRESHOLD_M, 31)
 
 # Radii, in sigmas, of the balls that hold 50 % and 90 % of an isotropic 3D Gaussian: quantiles of the chi distribution
 # with three degrees of freedom, sqrt(chi2.ppf(p, 3)).
-CHI3_RADII = {"p50": 1.5381722544550522, "p90": 2.5002777108094065}
+CHI3_RADII = (1.5381722544550522, 2.5002777108094065)
 
 
 class MetricError(OccposeError):
@@ -99,14 +99,21 @@ def auc(errors_m: np.ndarray, mask: np.ndarray | None = None) -> float:
     return float(np.mean([pck(errors_m, mask, threshold) for threshold in _AUC_THRESHOLDS_M]))
 
 
-def calibration(errors_m: np.ndarray, sigma_m: np.ndarray, mask: np.ndarray | None = None) -> dict[str, float]:
+def calibration(
+    errors_m: np.ndarray,
+    sigma_m: np.ndarray,
+    mask: np.ndarray | None = None,
+    radii: tuple[float, float] = CHI3_RADII,
+) -> dict[str, float]:
     """Share of joint errors inside the 50 % and 90 % intervals that sigma promises: {"p50": ..., "p90": ...}.
 
-    errors_m, sigma_m: (..., J) m. A joint's error is taken as an isotropic 3D Gaussian with standard deviation sigma
-    along each axis, so that error / sigma is chi-distributed with three degrees of freedom. A calibrated model scores
-    0.5 and 0.9; less means that it is too sure. Leave the root out: its error is 0 by definition.
+    errors_m, sigma_m: (..., J) m. radii: of the two intervals, in sigmas, as the model has them. Without any a joint's
+    error is taken as an isotropic 3D Gaussian with standard deviation sigma along each axis, so that error / sigma is
+    chi-distributed with three degrees of freedom. A calibrated model scores 0.5 and 0.9; less means that it is too
+    sure. Leave the root out: its error is 0 by definition.
     """
-    return {name: masked_mean((errors_m <= r * sigma_m).astype(np.float64), mask) for name, r in CHI3_RADII.items()}
+    inside = (masked_mean((errors_m <= radius * sigma_m).astype(np.float64), mask) for radius in radii)
+    return dict(zip(("p50", "p90"), inside, strict=True))
 
 
 def bootstrap_interval(

@@ -14,20 +14,24 @@ _FRAME_S = 1 / 30
 
 
 class People:
-    """N people: their unique `ids`, and `rows` (N,) with the fields
+    """N people: their unique `ids`, and `rows` (N,) with the fields below.
+
+    fuse: whether to join the bones of hidden joints with those last measured. smooth: whether to smooth poses.
 
     rays (T, J, 2), score (T, J): the network's window in the camera frame, newest frame last; score 0 = not visible
     state (S,): what a streaming network keeps, zeros for a person without a past
     started: whether a frame has been lifted; if not, the fields below mean nothing
     measured_ns: stamp of the last lifted frame; lifted: how many there are
+    answered_ns: stamp of the last pose, which a network that remembers gives for hidden people, too
     ray, log_depth: filter states of the root's place, as x / z, y / z and log z
     joints: filter state of the root-relative pose (J, 3), m, camera axes
     bone (J, 3), bone_sigma_m, bone_seen, bone_ns (J,): each joint relative to its parent when both were last measured,
         how sure that was, whether and when
-    sigma_m (J,): of the last lifted frame; stature_m: slow mean of what the network takes for the person's height
+    sigma_m (J,): of the last pose; stature_m: slow mean of what the network takes for the person's height
     """
 
-    def __init__(self, window: int, state_size: int = 0) -> None:
+    def __init__(self, window: int, state_size: int = 0, fuse: bool = True, smooth: bool = True) -> None:
+        self._fuse, self._smooth = fuse, smooth
         self.ids: list[str] = []
         self.rows = np.zeros(
             0,
@@ -37,6 +41,7 @@ class People:
                 ("state", np.float32, (state_size,)),
                 ("started", bool),
                 ("measured_ns", np.int64),
+                ("answered_ns", np.int64),
                 ("lifted", np.int64),
                 ("ray", filtered(2)),
                 ("log_depth", filtered(1)),
@@ -116,24 +121,55 @@ class People:
         """
         euro = OneEuro(min_cutoff_hz=config.min_cutoff_hz, beta=config.beta)
         rows, dt_s, depth = self.rows[which], self.since_s(stamp_ns)[which], root_cam_m[:, 2]
-        trust = np.where(visible, 1.0, config.filled_trust)
-        moved_m = config.hold_growth_mps * (stamp_ns - rows["bone_ns"]) * 1e-9
-        held_sigma_m = np.where(rows["bone_seen"], np.hypot(rows["bone_sigma_m"], moved_m), np.inf)
-        joints_root_m, sigma_m = fuse(joints_root_m, sigma_m, visible, rows["bone"], held_sigma_m)
+        joints_root_m, sigma_m = self._pose(rows, stamp_ns, config, joints_root_m, sigma_m, visible)
         ray, log_depth = root_cam_m[:, :2] / depth[:, None], np.log(depth)[:, None]
         known = rows["log_depth"]["answer"]
         log_depth = known + _depth_gain(joints_root_m, visible, dt_s)[:, None] * (log_depth - known)
-        rows["joints"] = euro.step(joints_root_m, rows["joints"], dt_s[:, None], trust)
         rows["ray"] = euro.step(ray, rows["ray"], dt_s, unit_m=depth)
         rows["log_depth"] = euro.step(log_depth, rows["log_depth"], dt_s, config.depth_trust, unit_m=depth)
         measured = measured_bones(visible)
         rows["bone"][measured] = bone_vectors(rows["joints"]["answer"])[measured]
         rows["bone_sigma_m"][measured] = sigma_m[measured]
         rows["bone_ns"][measured], rows["bone_seen"][measured] = stamp_ns, True
-        rows["sigma_m"], rows["stature_m"] = sigma_m, stature_m
-        rows["measured_ns"], rows["started"] = stamp_ns, True
+        rows["measured_ns"], rows["started"], rows["stature_m"] = stamp_ns, True, stature_m
         rows["lifted"] += 1
         self.rows[which] = rows
+
+    def predict(
+        self,
+        which: np.ndarray,
+        stamp_ns: int,
+        config: PipelineConfig,
+        *,
+        joints_root_m: np.ndarray,
+        sigma_m: np.ndarray,
+        visible: np.ndarray,
+    ) -> None:
+        """Take poses (R, J, 3) with sigmas (R, J) of hidden people into their rows; visible: (R, J)."""
+        rows = self.rows[which]
+        self._pose(rows, stamp_ns, config, joints_root_m, sigma_m, visible)
+        self.rows[which] = rows
+
+    def _pose(
+        self,
+        rows: np.ndarray,
+        stamp_ns: int,
+        config: PipelineConfig,
+        joints_root_m: np.ndarray,
+        sigma_m: np.ndarray,
+        visible: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Fuse and smooth poses into rows, in place; returns them as they are before smoothing, and their sigmas."""
+        if self._fuse:
+            moved_m = config.hold_growth_mps * (stamp_ns - rows["bone_ns"]) * 1e-9
+            held_sigma_m = np.where(rows["bone_seen"], np.hypot(rows["bone_sigma_m"], moved_m), np.inf)
+            joints_root_m, sigma_m = fuse(joints_root_m, sigma_m, visible, rows["bone"], held_sigma_m)
+        euro = OneEuro(min_cutoff_hz=config.min_cutoff_hz if self._smooth else 0.0, beta=config.beta)
+        dt_s = np.where(rows["started"], (stamp_ns - rows["answered_ns"]) * 1e-9, np.inf)
+        trust = np.where(visible, 1.0, config.filled_trust)
+        rows["joints"] = euro.step(joints_root_m, rows["joints"], dt_s[:, None], trust)
+        rows["sigma_m"], rows["answered_ns"] = sigma_m, stamp_ns
+        return joints_root_m, sigma_m
 
 
 def _depth_gain(joints_root_m: np.ndarray, visible: np.ndarray, dt_s: np.ndarray) -> np.ndarray:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from occpose_core.admission import Seen, admit, count
-from occpose_core.camera import PersonView, px_from_cam, px_from_rays, rays_from_cam, view_of
+from occpose_core.camera import PersonView, px_from_cam, px_from_rays, rays_from_cam
 from occpose_core.errors import OccposeError
 from occpose_core.geometry import place_root, stature_m
 from occpose_core.person import People
 from occpose_core.pipeline_config import ASSUMED_HEIGHT_M, PipelineConfig
+from occpose_core.runtime.engine import FRAME_S, views_for
 from occpose_core.skeleton import H36M17
 from occpose_core.tracking import Tracker
 from occpose_core.types import Camera, Keypoints2D, Origin, Skeleton3D, State
@@ -78,7 +79,9 @@ class PosePipeline:
     def reset(self) -> None:
         """Forget everybody and the time; ids given so far are not given again."""
         self._tracker.reset()
-        self._people = People(self._engine.info.frames, self._engine.info.state_size)
+        info = self._engine.info
+        # A network that remembers where hidden joints were needs nobody else to do so.
+        self._people = People(info.frames, info.state_size, fuse=not info.remembers)
         self._stamp_ns: int | None = None
         self._frame_id = ""
 
@@ -87,7 +90,7 @@ class PosePipeline:
 
         people: in h36m17, pixels of `camera`. stamp_ns: of the image. Raises PeopleError if somebody has not 17 joints.
         """
-        reset = False
+        reset, ahead_s = False, FRAME_S
         if self._stamp_ns is not None:
             ahead_s = (stamp_ns - self._stamp_ns) * 1e-9
             reset = ahead_s < -self.config.backward_reset_s or camera.frame_id != self._frame_id
@@ -103,7 +106,7 @@ class PosePipeline:
         seen = self._give_rows(ids, seen, stamp_ns, dropped)
         self._forget_jumpers(seen, stamp_ns, dropped)
         self._people.push(seen.rays, seen.score)
-        filled_px = self._lift(seen, stamp_ns, camera, dropped)
+        filled_px = self._lift(seen, stamp_ns, ahead_s, camera, dropped)
         skeletons = self._skeletons(seen, filled_px, stamp_ns, camera)
         self._people.keep(self._people.rows["started"])
         now = tuple(skeleton.id for skeleton in skeletons)
@@ -147,15 +150,21 @@ class PosePipeline:
         count(dropped, "pose_jump", jumped.sum())
         people.restart(jumped)
 
-    def _lift(self, seen: Seen, stamp_ns: int, camera: Camera, dropped: Counter[str]) -> np.ndarray | None:
-        """Run the network for all who show enough and update their rows; returns its 2D pose (N, J, 2) px, if any."""
-        people, enough = self._people, self._enough(seen)
-        rows = np.flatnonzero(enough)
-        if self._engine.info.streaming and not enough.all():
-            self._ask(np.flatnonzero(~enough))  # the time of those who hide goes on too
+    def _lift(
+        self, seen: Seen, stamp_ns: int, ahead_s: float, camera: Camera, dropped: Counter[str]
+    ) -> np.ndarray | None:
+        """Run the network for all of whom it can tell and update their rows; its 2D pose (N, J, 2) px, if it has one.
+
+        ahead_s: since the step before.
+        """
+        people, info, enough = self._people, self._engine.info, self._enough(seen)
+        asked = enough | info.remembers
+        rows = np.flatnonzero(asked)
+        if info.streaming and not asked.all():
+            self._ask(np.flatnonzero(~asked), ahead_s)  # the time of those who hide goes on too
         if not len(rows):
             return None
-        view, lifted = self._ask(rows)
+        view, lifted = self._ask(rows, ahead_s)
         assert lifted.joints_root_m is not None  # __init__ has refused other models
         finite = _finite(lifted)
         joints = view.to_cam(np.where(finite[:, None, None], lifted.joints_root_m, 0.0))
@@ -163,7 +172,11 @@ class PosePipeline:
         usable = finite & (stature_m(joints) > _SMALLEST_STATURE_M)
         count(dropped, "non_finite", (~usable).sum())
         people.restart(rows[~usable])
-        self._place(rows[usable], joints[usable], sigma[usable], seen, stamp_ns, dropped)
+        placed = usable & enough[rows]
+        self._place(rows[placed], joints[placed], sigma[placed], seen, stamp_ns, dropped)
+        if info.remembers:
+            hidden = usable & ~enough[rows]
+            self._predict(rows[hidden], joints[hidden], sigma[hidden], seen, stamp_ns)
         if lifted.filled is None:
             return None
         filled = np.where(usable[:, None, None], lifted.filled, 0.0)
@@ -171,15 +184,17 @@ class PosePipeline:
         filled_px[rows] = px_from_rays(view.rays(filled), camera)
         return filled_px
 
-    def _ask(self, rows: np.ndarray) -> tuple[PersonView, Lifted]:
+    def _ask(self, rows: np.ndarray, ahead_s: float) -> tuple[PersonView, Lifted]:
         """Run the network for some people, and keep what it wants to remember; its answers and their views."""
         people = self._people.rows
         rays, score = people["rays"][rows], people["score"][rows]
         visible = score > 0
-        views = view_of(rays, visible)
+        views = views_for(self._engine.info, rays, visible)
         kpts = np.where(visible[..., None], views.normalise(rays), np.float32(0))
         if self._engine.info.streaming:
-            lifted = self._engine.run(kpts, score, people["state"][rows])
+            # rows are stepped together, so that all have the same time; newcomers have none, whenever they come
+            dt_s = np.where(people["started"][rows], ahead_s, FRAME_S).astype(np.float32)
+            lifted = self._engine.run(kpts, score, people["state"][rows], False, dt_s)
             people["state"][rows] = lifted.state
         else:
             lifted = self._engine.run(kpts, score)
@@ -212,6 +227,18 @@ class PosePipeline:
             visible=seen.visible[rows[placed]],
         )
 
+    def _predict(self, rows: np.ndarray, joints_root: np.ndarray, sigma: np.ndarray, seen: Seen, stamp_ns: int) -> None:
+        """Take the network's answer for people who show too little to be placed; their size and way stay the same."""
+        scale = (self.config.target_height_m or ASSUMED_HEIGHT_M) / self._people.rows["stature_m"][rows]
+        self._people.predict(
+            rows,
+            stamp_ns,
+            self.config,
+            joints_root_m=joints_root * scale[:, None, None],
+            sigma_m=sigma * scale[:, None],
+            visible=seen.visible[rows],
+        )
+
     def _skeletons(
         self, seen: Seen, filled_px: np.ndarray | None, stamp_ns: int, camera: Camera
     ) -> tuple[Skeleton3D, ...]:
@@ -223,7 +250,7 @@ class PosePipeline:
         sigma = np.hypot(people.rows["sigma_m"], grown[:, None])
         px = px_from_cam(joints, camera)
         if filled_px is not None:
-            px = np.where((since_s == 0)[:, None, None], filled_px, px)
+            px = np.where((people.rows["answered_ns"] == stamp_ns)[:, None, None], filled_px, px)
         px = np.where(seen.visible[..., None], seen.xy_px, px)
         origin = np.where(seen.visible, Origin.MEASURED, Origin.FILLED).astype(np.uint8)
         origin[sigma > config.unknown_sigma_m] = Origin.UNKNOWN

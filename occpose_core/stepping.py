@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from occpose_core.runtime.engine import Lifted
+from occpose_core.runtime.engine import FRAME_S, Lifted
 
 if TYPE_CHECKING:
     from occpose_core.runtime import Engine
@@ -23,12 +23,14 @@ def step_through(
     stop: np.ndarray,
     frames: np.ndarray,
     look_ahead: int = 0,
+    rate_hz: float = 1 / FRAME_S,
 ) -> Iterator[tuple[np.ndarray, Lifted]]:
     """Step a streaming model so that it answers some frames as if it had run since their recording began.
 
     kpts: (F, J, 2) and score: (F, J), recordings one after the other. start, stop: (F,) first frame of the own
-    recording and the one behind its last, which is repeated for models that look ahead. frames: (M,) sorted. The model
-    is started as many frames before as it remembers. Yields frames (B,) and their answers, each of `frames` once.
+    recording and the one behind its last, which is repeated for models that look ahead. frames: (M,) sorted. rate_hz:
+    frames a second. The model is started as many frames before as it remembers. Yields frames (B,) and their answers,
+    each of `frames` once.
     """
     asked = np.zeros(len(kpts), dtype=bool)
     asked[frames] = True
@@ -45,7 +47,8 @@ def step_through(
             for rows, only_state in ((np.flatnonzero(wanted), False), (np.flatnonzero(~wanted), True)):
                 if not len(rows):
                     continue
-                lifted = engine.run(kpts[now[rows], None], score[now[rows], None], state[rows], only_state)
+                given = kpts[now[rows], None], score[now[rows], None], state[rows]
+                lifted = engine.run(*given, only_state, np.full(len(rows), 1 / rate_hz, dtype=np.float32))
                 state[rows] = lifted.state
                 if not only_state:
                     yield answered[rows], lifted

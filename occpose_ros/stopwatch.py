@@ -54,11 +54,16 @@ class _Tapped:
         self._engine = engine
 
     def run(
-        self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None, only_state: bool = False
+        self,
+        kpts: np.ndarray,
+        visible: np.ndarray,
+        state: np.ndarray | None = None,
+        only_state: bool = False,
+        dt_s: np.ndarray | None = None,
     ) -> Lifted:
         """See Engine.run."""
-        self.batch = (kpts, visible, state)
-        return self._engine.run(kpts, visible, state, only_state)
+        self.batch = (kpts, visible, state, only_state, dt_s)
+        return self._engine.run(*self.batch)
 
 
 def pipeline_ms(

@@ -133,7 +133,7 @@ def _figures(
 ) -> dict[str, Any]:
     """The JSON file: what was measured, on what, and the results."""
     files = [{"file": file.path.name, "sha256": file.sha256, "license": file.license} for file in data]
-    described = ("name", "family", "form", "parameters", "window", "look_ahead_s")
+    described = ("name", "family", "form", "parameters", "window", "look_ahead_s", "interval_radii")
     hashes = [hashlib.sha256(model_path(name).read_bytes()).hexdigest() for name in args.model]
     models = [
         {**{key: getattr(engine.info, key) for key in described}, "engine": engine.backend, "sha256": sha256}

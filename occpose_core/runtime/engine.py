@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from occpose_core.checkpoint import ModelInfo
+from occpose_core.camera import PersonView, view_of
+from occpose_core.checkpoint import NORMALISATION, RAYS, ModelInfo
+
+FRAME_S = 1 / 30  # time since the frame before, where nobody tells
+
+# Normalisation -> the views that rays (..., J, 2) with visible (..., J) make.
+_VIEWS: dict[str, Callable[[np.ndarray, np.ndarray], PersonView]] = {
+    NORMALISATION: view_of,
+    RAYS: lambda _, visible: PersonView.identity(visible.shape[:-1]),
+}
+
+
+def views_for(info: ModelInfo, rays: np.ndarray, visible: np.ndarray) -> PersonView:
+    """The views in which a model takes people, and whose axes its answers have.
+
+    rays: (..., J, 2) in the camera frame. visible: (..., J) bool.
+    """
+    return _VIEWS[info.normalisation](rays, visible)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lifted:
-    """A model's answer for B people, in their person views; None where the model has no such output.
+    """A model's answer for B people, in the views that it was given them in; None where it has no such output.
 
     joints_root_m: (B, J, 3) relative to the pelvis. sigma_m: (B, J). filled: (B, J, 2), visible joints as given.
     state: (B, S) what a streaming model keeps of each person, for its next call.
@@ -31,13 +49,39 @@ class Engine(Protocol):
     backend: str
 
     def run(
-        self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None, only_state: bool = False
+        self,
+        kpts: np.ndarray,
+        visible: np.ndarray,
+        state: np.ndarray | None = None,
+        only_state: bool = False,
+        dt_s: np.ndarray | None = None,
     ) -> Lifted:
         """Answer for the newest frame, or the one that is info.look_ahead_s before it.
 
-        kpts: (B, T, J, 2), T = info.frames, each frame in its own person view, finite, of any value where hidden.
+        kpts: (B, T, J, 2), T = info.frames, each frame in its view of views_for, finite, of any value where hidden.
         visible: (B, T, J), 0 = missing, else the detector's score in (0, 1]. state: (B, S), S = info.state_size, as the
         last answer gave it; zeros (or None) for people without a past. only_state: give nothing else, and spend little
-        on it: for frames of which no answer is wanted. Models that do not stream ignore both.
+        on it: for frames of which no answer is wanted. dt_s: (B,) seconds since each person's frame before, > 0, of no
+        meaning without a past; None = FRAME_S. Models that do not stream ignore these three, those that are not timed
+        dt_s.
         """
         ...
+
+
+def input_names(info: ModelInfo) -> list[str]:
+    """What a model is given at a step, in its order."""
+    return ["kpts", "visible", *(["dt_s"] if info.timed else []), *(["state"] if info.streaming else [])]
+
+
+def inputs_for(
+    info: ModelInfo, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None, dt_s: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """The arguments of Engine.run that a model takes, by their input_names, in single precision."""
+    people = len(kpts)
+    given = {
+        "kpts": kpts,
+        "visible": visible,
+        "dt_s": np.full(people, FRAME_S) if dt_s is None else dt_s,
+        "state": np.zeros((people, info.state_size)) if state is None else state,
+    }
+    return {name: given[name].astype(np.float32, copy=False) for name in input_names(info)}

@@ -9,10 +9,10 @@ import numpy as np
 import onnxruntime
 
 from occpose_core.checkpoint import ModelFileError, ModelInfo
-from occpose_core.runtime.engine import Lifted
+from occpose_core.runtime.engine import Lifted, input_names, inputs_for
 
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
-_INPUTS, _STATE, _NEW_STATE = ("kpts", "visible"), "state", "new_state"
+_NEW_STATE = "new_state"
 
 
 def _session(path: Path, model: bytes | None = None) -> onnxruntime.InferenceSession:
@@ -41,7 +41,7 @@ class OnnxRuntimeEngine:
         self.info = ModelInfo.from_metadata(self._session.get_modelmeta().custom_metadata_map, path)
         inputs = [value.name for value in self._session.get_inputs()]
         outputs = [value.name for value in self._session.get_outputs()]
-        expected = [*_INPUTS, *([_STATE] if self.info.streaming else [])]
+        expected = input_names(self.info)
         self._outputs = [*self.info.outputs, *([_NEW_STATE] if self.info.streaming else [])]
         if inputs != expected or sorted(outputs) != sorted(self._outputs):
             raise ModelFileError(
@@ -52,14 +52,17 @@ class OnnxRuntimeEngine:
         self.backend = f"onnxruntime-{device}"
 
     def run(
-        self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None, only_state: bool = False
+        self,
+        kpts: np.ndarray,
+        visible: np.ndarray,
+        state: np.ndarray | None = None,
+        only_state: bool = False,
+        dt_s: np.ndarray | None = None,
     ) -> Lifted:
         """See Engine.run."""
-        feed = {"kpts": kpts.astype(np.float32, copy=False), "visible": visible.astype(np.float32, copy=False)}
-        if self.info.streaming:
-            feed[_STATE] = np.zeros((len(kpts), self.info.state_size), np.float32) if state is None else state
-            if only_state:
-                return Lifted(state=self._memory.run([_NEW_STATE], feed)[0])
+        feed = inputs_for(self.info, kpts, visible, state, dt_s)
+        if self.info.streaming and only_state:
+            return Lifted(state=self._memory.run([_NEW_STATE], feed)[0])
         answer = dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
         return Lifted(state=answer.pop(_NEW_STATE, None), **answer)
 
@@ -70,5 +73,5 @@ class OnnxRuntimeEngine:
             import onnx.utils
         except ImportError:
             return self._session
-        part = onnx.utils.Extractor(onnx.load(self._path)).extract_model([*_INPUTS, _STATE], [_NEW_STATE])
+        part = onnx.utils.Extractor(onnx.load(self._path)).extract_model(input_names(self.info), [_NEW_STATE])
         return _session(self._path, part.SerializeToString())

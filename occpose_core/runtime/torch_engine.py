@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from occpose_core.checkpoint import load_checkpoint
-from occpose_core.runtime.engine import Lifted
+from occpose_core.runtime.engine import Lifted, inputs_for
 
 
 class TorchEngine:
@@ -16,15 +17,23 @@ class TorchEngine:
 
     def __init__(self, path: Path) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        model: Any
         model, self.info = load_checkpoint(path)
-        self._model = model.to(self._device)
+        self._model = (model.streaming() if self.info.streaming else model).to(self._device)
         self.backend = f"torch-{self._device.type}"
 
     def run(
-        self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None, only_state: bool = False
+        self,
+        kpts: np.ndarray,
+        visible: np.ndarray,
+        state: np.ndarray | None = None,
+        only_state: bool = False,
+        dt_s: np.ndarray | None = None,
     ) -> Lifted:
         """See Engine.run."""
-        inputs = (torch.from_numpy(np.asarray(array, dtype=np.float32)).to(self._device) for array in (kpts, visible))
+        given = inputs_for(self.info, kpts, visible, state, dt_s)
         with torch.inference_mode():
-            outputs = self._model(*inputs)
-        return Lifted(**{name: value.cpu().numpy() for name, value in outputs.items()})
+            outputs = self._model(*(torch.from_numpy(array).to(self._device) for array in given.values()))
+        wanted = ("new_state",) if self.info.streaming and only_state else outputs
+        answer = {name: outputs[name].cpu().numpy() for name in wanted}
+        return Lifted(state=answer.pop("new_state", None), **answer)

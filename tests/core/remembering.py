@@ -22,12 +22,18 @@ class RememberingEngine(CardboardEngine):
         self.info = dataclasses.replace(self.info, streaming=streaming, state_size=size)
 
     def run(
-        self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None = None, only_state: bool = False
+        self,
+        kpts: np.ndarray,
+        visible: np.ndarray,
+        state: np.ndarray | None = None,
+        only_state: bool = False,
+        dt_s: np.ndarray | None = None,
     ) -> Lifted:
         assert (state is not None) == self.info.streaming
         if state is None:
             return self._lift(kpts, visible)
         assert state.shape == (len(kpts), self.info.state_size) and state.dtype == np.float32
+        assert dt_s is not None and dt_s.shape == (len(kpts),) and dt_s.dtype == np.float32 and (dt_s > 0).all()
         self.steps += len(kpts)
         frame = np.concatenate([kpts, visible[..., None]], axis=-1)  # (B, 1, J, 3)
         past = state[:, 1:].reshape(len(kpts), -1, JOINTS, 3)

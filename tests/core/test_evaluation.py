@@ -142,7 +142,9 @@ def test_a_streaming_model_is_measured_like_its_windowed_twin(
 
 def test_a_model_that_remembers_everything_is_run_from_the_beginning(shots: list[Shot]) -> None:
     class Counting(_Model):
-        def run(self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray, only_state: bool) -> Lifted:
+        def run(
+            self, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray, only_state: bool, dt_s: np.ndarray
+        ) -> Lifted:
             frames = state + 1
             joints = np.repeat(frames[:, None, :], J, axis=1) * (np.arange(J)[:, None] > 0) * [1.0, 0.0, 0.0]
             return Lifted(joints_root_m=joints, state=frames)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import chi
+from scipy.stats import cauchy, chi
 
 from occpose_core import metrics
 from occpose_core.skeleton import H36M17
@@ -151,7 +151,7 @@ def test_pck_and_auc(error_m: float, pck: float, auc: float) -> None:
 
 
 def test_calibration_radii_are_the_chi_quantiles() -> None:
-    assert list(metrics.CHI3_RADII.values()) == pytest.approx([chi.ppf(0.5, 3), chi.ppf(0.9, 3)])
+    assert list(metrics.CHI3_RADII) == pytest.approx([chi.ppf(0.5, 3), chi.ppf(0.9, 3)])
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,15 @@ def test_calibration_of_gaussian_errors(claimed: float, p50: float, p90: float) 
     share = metrics.calibration(errors, claimed * sigma)
     assert share["p50"] == pytest.approx(p50, abs=0.01)
     assert share["p90"] == pytest.approx(p90, abs=0.01)
+
+
+def test_calibration_by_the_radii_of_a_law_with_heavy_tails() -> None:
+    rng = np.random.default_rng(10)
+    errors = np.abs(rng.standard_cauchy((40_000, 1)))
+    radii = float(cauchy.ppf(0.75)), float(cauchy.ppf(0.95))
+    share = metrics.calibration(errors, np.ones_like(errors), radii=radii)
+    assert (share["p50"], share["p90"]) == (pytest.approx(0.5, abs=0.01), pytest.approx(0.9, abs=0.01))
+    assert metrics.calibration(errors, np.ones_like(errors))["p90"] < 0.8
 
 
 def test_bootstrap_interval_is_seeded_and_holds_the_mean() -> None:

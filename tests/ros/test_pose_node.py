@@ -194,10 +194,10 @@ def test_a_slow_engine_gets_the_newest_message_only(graph, node, monkeypatch):
     graph.ask()
     entered, gate, run = threading.Event(), threading.Event(), OnnxRuntimeEngine.run
 
-    def slow(self, kpts, visible):
+    def slow(self, *given):
         entered.set()
         gate.wait()
-        return run(self, kpts, visible)
+        return run(self, *given)
 
     monkeypatch.setattr(OnnxRuntimeEngine, "run", slow)
     stamps_ns = [graph.send()]
@@ -223,8 +223,8 @@ def test_an_exception_is_counted_and_the_node_goes_on(graph, node, monkeypatch):
 def test_an_engine_that_answers_nan_publishes_nothing_of_it(graph, node, monkeypatch):
     run = OnnxRuntimeEngine.run
 
-    def broken(self, kpts, visible):
-        lifted = run(self, kpts, visible)
+    def broken(self, *given):
+        lifted = run(self, *given)
         lifted.joints_root_m[:] = NAN
         return lifted
 
