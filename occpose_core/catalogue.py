@@ -1,4 +1,4 @@
-"""Every model that occpose can build: the published systems in both forms, and what runs by default. Data alone.
+"""Every model that occpose can build: its own and the published systems in both forms. Data alone.
 
 `paper` is the published network, told nothing of missing joints. `masked` is the same network that sees which joints
 are missing and says how sure it is. Some have trained weights that come with occpose, for others there is a recipe.
@@ -25,6 +25,7 @@ SOURCES = {
     "htnet": "Cai et al., HTNet: Human Topology Aware Network for 3D Human Pose Estimation, ICASSP 2023",
     "lcn": _LCN,
     "filling-lcn": f"{_OCCLUDED_HPE}; {_LCN}",
+    "stream": "occpose",
 }
 
 _FILLING_PARAMETERS = 191_330
@@ -41,8 +42,8 @@ class Entry:
 
     config: what differs from the defaults of the family's config, which are the paper's. parameters: of the published
     network at that window. window: frames of input; look_ahead: how many of them lie behind the answered one. outputs:
-    as in ModelInfo. system: whose training makes it, a folder of training/configs. streams: whether it can be exported
-    to take one frame at a time.
+    as in ModelInfo. system: whose training makes it, a folder of training/configs; phase: where one file of that folder
+    does. streams: whether it can be exported to take one frame at a time.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Entry:
     window: int = 1
     look_ahead: int = 0
     streams: bool = False
+    phase: str = ""
 
     @property
     def source(self) -> str:
@@ -69,6 +71,8 @@ class Entry:
     @property
     def command(self) -> str:
         """The command that trains it, but for the data."""
+        if self.phase:
+            return f"python -m training fit --config training/configs/{self.system}/{self.phase}.yaml"
         windowed = f" --window {self.window}" if self.window > 1 else ""
         causal = " --causal" if windowed and not self.look_ahead else ""
         form = "" if self.form == "paper" else " --form masked"
@@ -154,7 +158,24 @@ def _lcn() -> Iterator[Entry]:
     )
 
 
+def _stream() -> Iterator[Entry]:
+    for size, parameters, config in (("s", 683_846, {}), ("b", 2_307_942, {"width": 512, "memory": 384, "blocks": 3})):
+        yield Entry(
+            name=f"stream-{size}",
+            family="stream",
+            form="own",
+            parameters=parameters,
+            system="stream",
+            phase=size,
+            config=config,
+            outputs=(*_SURE_JOINTS, "filled"),
+            window=0,
+            streams=True,
+        )
+
+
 def _entries() -> Iterator[Entry]:
+    yield from _stream()
     yield from _lcn()
     yield from _both("htnet", "htnet", 3_048_489, _SURE_JOINTS, system="htnet")
     yield from _both("posegraphnet", "posegraphnet", 1_247_078, _SURE_JOINTS, system="posegraphnet")

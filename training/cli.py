@@ -68,8 +68,11 @@ class TrainingCLI(LightningCLI):
         return Path(self.options.runs) / str(self.options.name)
 
     def _window(self) -> tuple[int, float]:
-        """Frames of a training window and their rate."""
-        window = self.options.data.init_args.get("window")
+        """Frames of a training window or sequence, and the rate that its model is bound to, 0 = any."""
+        data = self.options.data.init_args
+        if sequence := data.get("sequence"):
+            return sequence.frames, 0.0
+        window = data.get("window")
         return (window.frames, window.rate_hz) if window else (1, 0.0)
 
     def before_instantiate_classes(self) -> None:

@@ -21,3 +21,17 @@ def gaussian_nll(joints_m: Tensor, target_m: Tensor, sigma_m: Tensor) -> Tensor:
     """Negative log-likelihood of an isotropic 3D Gaussian around each joint; the positions get no gradient from it."""
     square = (joints_m.detach() - target_m).square().sum(dim=-1)
     return (square / (2 * sigma_m.square()) + 3 * torch.log(sigma_m)).mean()
+
+
+def laplace_nll(error_m: Tensor, sigma_m: Tensor) -> Tensor:
+    """Negative log-likelihood of distances (...) under a 3D Laplace law, exp(-2 |e| / sigma), constants aside.
+
+    sigma is its standard deviation along each axis. Heavier tails than a Gaussian's, so that a few large errors do not
+    make all sigmas large.
+    """
+    return 3 * torch.log(sigma_m) + 2 * error_m / sigma_m
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Mean of (...) by weights of the same shape; 0 if they are all 0."""
+    return (values * weight).sum() / weight.sum().clamp(min=1e-6)

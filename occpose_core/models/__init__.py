@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from occpose_core.catalogue import SOURCES
-from occpose_core.checkpoint import NORMALISATION, ModelInfo
+from occpose_core.checkpoint import NORMALISATION, RAYS, ModelInfo
 from occpose_core.errors import OccposeError
 from occpose_core.models.elepose import ElePose, ElePoseConfig
 from occpose_core.models.fill_then_lift import FillThenElePoseConfig, FillThenLift, FillThenLiftConfig
@@ -16,6 +16,7 @@ from occpose_core.models.htnet import HTNet, HTNetConfig
 from occpose_core.models.lcn import LCN, LCNConfig
 from occpose_core.models.pose_model import PoseModel
 from occpose_core.models.posegraphnet import PoseGraphNet, PoseGraphNetConfig
+from occpose_core.models.stream import Stream, StreamConfig
 from occpose_core.models.strided_posegraph import StridedPoseGraphConfig, StridedPoseGraphFormer
 
 
@@ -37,6 +38,7 @@ MODELS: dict[str, Family] = {
     "lcn": Family(model=LCN, config=LCNConfig),
     "filling-lcn": Family(model=FillThenLift, config=FillThenLiftConfig, form="own"),
     "filling-elepose": Family(model=FillThenLift, config=FillThenElePoseConfig),
+    "stream": Family(model=Stream, config=StreamConfig, form="own"),
 }
 
 
@@ -71,9 +73,11 @@ def describe(
 ) -> ModelInfo:
     """The ModelInfo of a model of that family.
 
-    rate_hz: of the windows that it was trained on, 0 for single frames. normalisation: of their 2D.
+    rate_hz: of the windows that it was trained on, 0 for single frames. normalisation: of their 2D. A streaming network
+    needs neither.
     """
     entry = MODELS[family]
+    own_view = isinstance(model, Stream)  # finds the person's view itself, and always goes frame by frame
     return ModelInfo(
         name=name,
         family=family,
@@ -84,7 +88,10 @@ def describe(
         window=model.window,
         rate_hz=rate_hz if model.window > 1 else 0.0,
         look_ahead_s=model.look_ahead / rate_hz if model.look_ahead else 0.0,
-        normalisation=normalisation,
+        streaming=own_view,
+        timed=own_view,
+        state_size=model.state_size if isinstance(model, Stream) else 0,
+        normalisation=RAYS if own_view else normalisation,
         source=SOURCES[family],
         training=training,
     )

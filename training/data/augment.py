@@ -63,3 +63,12 @@ def tilt(joints_m: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> 
     rotation = np.where(chosen[:, None, None], rotation, np.eye(3, dtype=joints_m.dtype))
     pelvis = joints_m[:, :, _PELVIS, None]
     return np.asarray((joints_m - pelvis) @ np.swapaxes(rotation, -1, -2)[:, None] + pelvis)
+
+
+def lean(joints_m: np.ndarray, sd_rad: float, rng: np.random.Generator) -> np.ndarray:
+    """Lean each person (B, T, J, 3) as a whole about the pelvis, by an angle of this sd to a random side."""
+    vector = np.zeros((len(joints_m), 3))
+    vector[:, :2] = sd_rad * rng.standard_normal((len(joints_m), 2))
+    rotation = Rotation.from_rotvec(vector).as_matrix().astype(joints_m.dtype)
+    pelvis = joints_m[:, :, _PELVIS, None]
+    return np.asarray((joints_m - pelvis) @ np.swapaxes(rotation, -1, -2)[:, None] + pelvis)

@@ -11,14 +11,16 @@ from occpose_core.occlusion import expand, visible_mask
 MASKS_PER_PATTERN = 2048
 
 
-def mask_bank(patterns: Sequence[str], frames: int, rate_hz: float, rng: np.random.Generator) -> np.ndarray:
-    """(patterns, N, T, J) bool; a pattern without its argument has all arguments in turn. Raises PatternError."""
+def mask_bank(
+    patterns: Sequence[str], frames: int, rate_hz: float, rng: np.random.Generator, count: int = MASKS_PER_PATTERN
+) -> np.ndarray:
+    """(patterns, count, T, J) bool; a pattern without its argument has all arguments in turn. Raises PatternError."""
 
     def mask(pattern: str, index: int) -> np.ndarray:
         concrete = expand(pattern)
         return visible_mask(concrete[index % len(concrete)], frames, rate_hz, rng)
 
-    return np.array([[mask(pattern, index) for index in range(MASKS_PER_PATTERN)] for pattern in patterns])
+    return np.array([[mask(pattern, index) for index in range(count)] for pattern in patterns])
 
 
 def pick_masks(bank: np.ndarray, shares: Mapping[str, float], count: int, rng: np.random.Generator) -> np.ndarray:
