@@ -17,9 +17,9 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from occpose_core.checkpoint import HALF_FROM, METADATA_KEY, ModelInfo
+from occpose_core.checkpoint import HALF_FROM, METADATA_KEY, RAYS, ModelInfo
 from occpose_core.errors import OccposeError
-from occpose_core.runtime.engine import Lifted
+from occpose_core.runtime.engine import FRAME_S, Lifted, input_names
 from occpose_core.runtime.onnxruntime_engine import OnnxRuntimeEngine
 from occpose_core.skeleton import H36M17
 
@@ -27,7 +27,11 @@ OPSET = 18
 TOLERANCE_M = 1e-5
 _HALF_RANGE = (-65504.0, 65504.0)
 _STEPS_BEYOND = 8  # frames that a streaming model is compared for after its memory is full
+_STEPS_REMEMBERED = 40  # frames that one is compared for that remembers everything
+_STEP_S = (1 / 120, 1 / 5)  # between frames of a timed model
 _ROWS_COMPARED = 256  # people times frames, about
+_RAYS_SPREAD = 0.2  # of a person, in rays
+_GARBAGE = 1e4  # where joints are hidden
 
 
 class ExportError(OccposeError):
@@ -35,14 +39,16 @@ class ExportError(OccposeError):
 
 
 class _Graph(nn.Module):
-    """The model with outputs in a fixed order; state only for one that streams."""
+    """The model with outputs in a fixed order; time and state only for one that takes them."""
 
     def __init__(self, model: nn.Module, outputs: tuple[str, ...]) -> None:
         super().__init__()
         self.model, self.outputs = model, outputs
 
-    def forward(self, kpts: Tensor, visible: Tensor, state: Tensor | None = None) -> tuple[Tensor, ...]:
-        answer = self.model(kpts, visible) if state is None else self.model(kpts, visible, state)
+    def forward(
+        self, kpts: Tensor, visible: Tensor, dt_s: Tensor | None = None, state: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        answer = self.model(kpts, visible, *(each for each in (dt_s, state) if each is not None))
         return tuple(answer[name] for name in self.outputs)
 
 
@@ -107,18 +113,17 @@ def export_onnx(
 
 
 def _to_onnx(deployed: nn.Module, info: ModelInfo) -> onnx.ModelProto:
-    inputs = dict(zip(("kpts", "visible"), probes(info.frames, batch=2), strict=True))
-    outputs = list(info.outputs)
-    if info.streaming:
-        inputs["state"] = torch.zeros((2, info.state_size))
-        outputs.append("new_state")
+    kpts, visible = probes(info.frames, batch=2)
+    memory = {"dt_s": torch.full((2,), FRAME_S), "state": torch.zeros((2, info.state_size))}
+    inputs = {name: {"kpts": kpts, "visible": visible, **memory}[name] for name in input_names(info)}
+    outputs = [*info.outputs, *(["new_state"] if info.streaming else [])]
     people = torch.export.Dim("people", min=1)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of libraries that these models do not need
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own deprecations
         program = torch.onnx.export(
             _Graph(deployed, tuple(outputs)).eval(),
-            tuple(inputs.values()),
+            kwargs=inputs,
             input_names=list(inputs),
             output_names=outputs,
             dynamic_shapes={name: {0: people} for name in inputs},
@@ -165,12 +170,12 @@ def _write(proto: onnx.ModelProto, info: ModelInfo, path: Path) -> None:
 
 
 def _compare(path: Path, twin: nn.Module, model: nn.Module, info: ModelInfo) -> dict[str, Any]:
-    """Largest differences of the file's answers to those of the twin and of the model itself, both with windows."""
+    """Largest differences of the file's answers to those of the twin and of the model itself, both asked at once."""
     model.eval()
     deployed, trained = (dict.fromkeys(info.outputs, 0.0) for _ in range(2))
-    for answer, kpts, visible in _answers(OnnxRuntimeEngine(path), info):
+    for answer, inputs in _answers(OnnxRuntimeEngine(path), info):
         with torch.inference_mode():
-            for largest, expected in ((deployed, twin(kpts, visible)), (trained, model(kpts, visible))):
+            for largest, expected in ((deployed, twin(*inputs)), (trained, model(*inputs))):
                 for name in info.outputs:
                     difference = float(np.abs(getattr(answer, name) - expected[name].numpy()).max())
                     largest[name] = max(largest[name], difference)
@@ -182,21 +187,37 @@ def _compare(path: Path, twin: nn.Module, model: nn.Module, info: ModelInfo) -> 
     return {"opset": OPSET, "max_difference": deployed, "max_difference_to_training_form": trained}
 
 
-def _answers(engine: OnnxRuntimeEngine, info: ModelInfo) -> Iterator[tuple[Lifted, Tensor, Tensor]]:
-    """Answers of a file, and the windows kpts and visible that each is for."""
+def _answers(engine: OnnxRuntimeEngine, info: ModelInfo) -> Iterator[tuple[Lifted, tuple[Tensor, ...]]]:
+    """Answers of a file, and the inputs that the windowed model has for each: kpts, visible, the times if it is timed.
+
+    A streaming file is stepped through, with garbage where joints are hidden.
+    """
     if not info.streaming:
         kpts, visible = probes(info.window)
-        yield engine.run(kpts.numpy(), visible.numpy()), kpts, visible
+        yield engine.run(kpts.numpy(), visible.numpy()), (kpts, visible)
         return
-    window, frames = info.window, info.window + _STEPS_BEYOND
-    kpts, visible = probes(frames, batch=max(2, _ROWS_COMPARED // frames))
-    visible[::2, window // 2 : window // 2 + 3] = 0.0  # some are not seen at all for a while
-    compared = {0, 1, 2, window // 2 + 1, window - 2, window - 1, window, frames - 1}
+    frames = info.window + _STEPS_BEYOND if info.window else _STEPS_REMEMBERED
+    full = info.window or frames
+    kpts, visible, dt_s = _film(info, frames)
+    visible[::2, full // 2 : full // 2 + 3] = 0.0  # some are not seen at all for a while
+    given = torch.where(visible[..., None] > 0, kpts, _GARBAGE)
+    compared = {0, 1, 2, full // 2 + 1, full - 2, full - 1, full, frames - 1}
     state = None
     for newest in range(frames):
         now = slice(newest, newest + 1)
-        answer = engine.run(kpts[:, now].numpy(), visible[:, now].numpy(), state)
+        answer = engine.run(given[:, now].numpy(), visible[:, now].numpy(), state, dt_s=dt_s[:, newest].numpy())
         state = answer.state
         if newest in compared:
-            frame = torch.arange(newest - window + 1, newest + 1).clamp(min=0)
-            yield answer, kpts[:, frame], visible[:, frame]
+            past = torch.arange(newest - full + 1, newest + 1)
+            past = past.clamp(min=0) if info.window else past[past >= 0]
+            yield answer, (kpts[:, past], visible[:, past], *([dt_s[:, past]] if info.timed else []))
+
+
+def _film(info: ModelInfo, frames: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A few people to step through: kpts (B, F, J, 2), visible (B, F, J), and seconds since the frame before (B, F)."""
+    kpts, visible = probes(frames, batch=max(2, _ROWS_COMPARED // frames))
+    if info.normalisation == RAYS:  # each somewhere else in the image
+        kpts = _RAYS_SPREAD * kpts + torch.linspace(-1, 1, len(kpts))[:, None, None, None]
+    shortest, longest = _STEP_S
+    share = torch.rand((len(kpts), frames), generator=torch.Generator().manual_seed(0))
+    return kpts, visible, shortest * (longest / shortest) ** share

@@ -53,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
         filling, _ = load_checkpoint(model_path(args.filling, ".safetensors"))
         model, info = with_filling(filling, model, info)
     info = dataclasses.replace(info, name=args.name or info.name)
+    if args.windowed and info.remembers:
+        raise OccposeError(f"model {info.name} has no window: leave out --windowed")
     targets = [
         args.out / f"{info.name}{suffix}" for suffix in (".onnx", *((".safetensors",) if not args.filling else ()))
     ]
