@@ -34,6 +34,9 @@ COMMANDS: dict[str, Command] = {
     "system": Command(
         module="training.systems", summary="train a published system: its phases in order, then export the result"
     ),
+    "calibrate": Command(
+        module="training.calibrate", summary="make a streaming model's sigma keep its promises, on validation subjects"
+    ),
     "literature": Command(
         module="training.literature.command", summary="P1 and P2 per action, as papers print them, of a checkpoint"
     ),

@@ -28,7 +28,8 @@ from occpose_core.skeleton import H36M17
 _JOINTS = len(H36M17.joints)
 _MAX_RAY = 8.0  # 83 degrees off the axis: farther out a pinhole's plane holds nothing
 _MIN_SCALE = 1e-3
-_TYPICAL_LOG_SCALE = -2.0  # of the person in rays, some 4 m away
+# Of the log of the person's size in rays, 2 to 7 m away: what training shows. Nearer and farther count as that.
+_LOG_SCALES = (-2.8, -1.4)
 _MAX_KPTS = 6.0  # in units of the person's size
 _TIME_CONSTANTS_S = (0.03, 10.0)  # of the averages, at the start of training
 _NO_WEIGHT = 1e-6  # averages of less weight in all fade to 0
@@ -280,5 +281,5 @@ class StreamStep(nn.Module):
 def _features(view: View, visible: Tensor, fresh: Tensor) -> Tensor:
     """(T, B, inputs) in the order of _INPUTS."""
     seen = (visible > 0).to(visible.dtype)
-    size = view.scale.log()[..., None] - _TYPICAL_LOG_SCALE
+    size = view.scale.log().clamp(*_LOG_SCALES)[..., None] - sum(_LOG_SCALES) / 2
     return torch.cat([view.kpts[..., 0], view.kpts[..., 1], seen, visible.clamp(0, 1), fresh, size], dim=-1)

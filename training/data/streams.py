@@ -41,7 +41,7 @@ class SequenceConfig:
     that show no leg, or nothing but legs. leaning_deg: sd of the angle by which people lean as a whole.
     """
 
-    frames: int = 96
+    frames: int = 64
     rates_hz: Mapping[float, float] = field(
         default_factory=lambda: {5.0: 0.06, 10.0: 0.1, 15.0: 0.12, 30.0: 0.54, 60.0: 0.12, 120.0: 0.06}
     )
@@ -223,8 +223,8 @@ class MocapSequences(lightning.LightningDataModule):
         files: list[Path],
         shares: list[float] | None = None,
         sequence: SequenceConfig = SequenceConfig(),
-        batch_size: int = 64,
-        validation_windows: int = 256,
+        batch_size: int = 32,
+        validation_windows: int = 128,
         workers: int = 1,
         seed: int = 0,
     ) -> None:

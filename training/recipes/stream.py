@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
 from training.data.windows import Batch
 from training.losses import laplace_nll, weighted_mean
+from training.optimizers import muon_and_adam
 from training.recipes.recipe import Recipe
 
 _FRAME_S = 1 / 30
@@ -18,15 +21,18 @@ _FRAME_S = 1 / 30
 class StreamRecipe(Recipe):
     """Trains by MPJPE, the velocity's and acceleration's error, the completed 2D, and the likelihood of the errors.
 
-    The learning rate rises in the first epoch, and falls to 0 in the last `falling_epochs`. velocity_weight: of the
-    error in a step of 1 / 30 s; acceleration_weight: of its change. filled_weight: of hidden joints' 2D, in rays over
-    the person's size.
+    Learning rates, matrix_rate that of the hidden layers (Muon), rise in the first epoch and fall to 0 in the last
+    `falling_epochs`. What is validated and written are the weights' moving averages over some 1 / (1 - averaging)
+    steps. velocity_weight: of the error in a step of 1 / 30 s; acceleration_weight: of its change. filled_weight: of
+    hidden joints' 2D, in rays over the person's size.
     """
 
     def __init__(
         self,
         config: dict[str, Any] = {},  # noqa: B006  never changed
         learning_rate: float = 2e-3,
+        matrix_rate: float = 0.02,
+        averaging: float = 0.998,
         falling_epochs: int = 20,
         sigma_weight: float = 0.02,
         velocity_weight: float = 1.0,
@@ -36,13 +42,23 @@ class StreamRecipe(Recipe):
     ) -> None:
         super().__init__("stream", config, learning_rate, 1.0, init)
         self.save_hyperparameters()
-        self.falling_epochs = falling_epochs
+        self.matrix_rate, self.averaging, self.falling_epochs = matrix_rate, averaging, falling_epochs
         self.sigma_weight, self.filled_weight = sigma_weight, filled_weight
         self.velocity_weight, self.acceleration_weight = velocity_weight, acceleration_weight
 
     def learning_rate_factor(self, epoch: int) -> float:
         last = self.trainer.max_epochs or 1
-        return min((epoch + 1) / 4, 1.0, (last - epoch) / (self.falling_epochs + 1))
+        return min((epoch + 1) / 2, 1.0, (last - epoch) / (self.falling_epochs + 1))
+
+    def configure_callbacks(self) -> list[Callback]:
+        return [EMAWeightAveraging(decay=self.averaging, use_buffers=False)]
+
+    def configure_optimizers(self) -> Any:
+        hidden = {each for name, each in self.model.named_parameters() if name.startswith(("mlps.", "memories."))}
+        matrices = [each for each in self.model.parameters() if each in hidden and each.ndim == 2]
+        others = [each for each in self.model.parameters() if each not in hidden or each.ndim != 2]
+        optimizer = muon_and_adam(matrices, others, self.learning_rate, self.matrix_rate)
+        return [optimizer], [LambdaLR(optimizer, self._factor_of_run)]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         answer = self.model.answer(batch["kpts"], batch["visible"], batch["dt_s"])

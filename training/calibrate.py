@@ -1,0 +1,105 @@
+"""Make a streaming model's sigma keep its promises: fitted on the validation subjects, after training.
+
+    python -m training calibrate runs/stream-s/stream-s.safetensors --files motion.npz
+
+Scales the sigmas of hidden and of visible joints, and finds the radii of the balls that hold 50 % and 90 % of the
+errors, in sigmas: errors have heavier tails than a Gaussian's, for depth is far less sure than the other two axes.
+The figures are those of OccKP-1 on training cameras (docs/evaluation.md). Writes the file anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from occpose_core.checkpoint import load_checkpoint, save_checkpoint
+from occpose_core.clips import film
+from occpose_core.dataset import read_sequences
+from occpose_core.errors import OccposeError
+from occpose_core.evaluation import score
+from occpose_core.models.stream import Stream
+from occpose_core.runtime.torch_engine import TorchEngine
+from occpose_core.skeleton import H36M17
+
+PATTERNS = ("natural", "layout(coco17)")
+_QUANTILES = (0.5, 0.9)
+_PELVIS = H36M17.index("pelvis")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """scale: what the sigmas of hidden and of visible joints are multiplied by. interval_radii: as in ModelInfo."""
+
+    scale: tuple[float, float]
+    interval_radii: tuple[float, float]
+
+
+def fit(error_m: np.ndarray, sigma_m: np.ndarray, hidden: np.ndarray) -> Calibration:
+    """The calibration for errors and sigmas (N,) of joints of which some are hidden (N,) bool.
+
+    Both kinds get the same radii, by the mean of their laws' logarithmic quantiles. Sigma then is a standard deviation
+    along each axis: over all joints, error squared is three times sigma squared on average. Raises OccposeError.
+    """
+    if min(hidden.sum(), (~hidden).sum()) < 100:
+        raise OccposeError("too few hidden or visible joints to calibrate with; give files with more validation motion")
+    ratio = error_m / sigma_m
+    quantiles = np.log([np.quantile(ratio[kind], _QUANTILES) for kind in (hidden, ~hidden)])  # (kind, quantile)
+    log_scale = quantiles.mean(axis=1)
+    log_radii = (quantiles - log_scale[:, None]).mean(axis=0)
+    scaled = sigma_m * np.exp(np.where(hidden, *log_scale))
+    unit = np.log(np.mean(error_m**2) / np.mean(3 * scaled**2)) / 2
+    scale, radii = np.exp(log_scale + unit), np.exp(log_radii - unit)
+    return Calibration(scale=(scale[0], scale[1]), interval_radii=(radii[0], radii[1]))
+
+
+def measure(model: Path, files: list[Path], max_frames: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Errors and sigmas (N,) m of the model's joints on validation recordings, and which were hidden; no pelvis."""
+    engine = TorchEngine(model)
+    motions = [motion for file in files for motion in read_sequences(file).of_split("val")]
+    shots = [film(motion, "train", "noisy") for motion in motions]
+    parts = []
+    for pattern in PATTERNS:
+        scores = score(engine, shots, [pattern], max_frames=max_frames)
+        known = scores.answered[:, None] & (np.arange(len(H36M17.joints)) != _PELVIS)
+        error_m = np.linalg.norm(scores.predicted_m - scores.target_m, axis=-1)
+        parts.append([each[known] for each in (error_m, scores.sigma_m, scores.hidden)])
+    error_m, sigma_m, hidden = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return error_m, sigma_m, hidden
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; 2 with one sentence on bad input."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m training calibrate", description=__doc__, formatter_class=formatter)
+    parser.add_argument("model", type=Path, metavar="MODEL.safetensors")
+    parser.add_argument("--files", nargs="+", type=Path, required=True, metavar="FILE.npz")
+    parser.add_argument("--max-frames", type=int, metavar="N", help="frames a pattern, spread over all recordings")
+    args = parser.parse_args(argv)
+    try:
+        calibrated = _calibrate(args.model, args.files, args.max_frames)
+    except OccposeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    hidden, visible = calibrated.scale
+    half, most = calibrated.interval_radii
+    print(f"sigma: x {hidden:.3f} where hidden, x {visible:.3f} where visible")
+    print(f"intervals: 50 % in {half:.3f} sigma, 90 % in {most:.3f}")
+    return 0
+
+
+def _calibrate(path: Path, files: list[Path], max_frames: int | None) -> Calibration:
+    model, info = load_checkpoint(path)
+    if not isinstance(model, Stream):
+        raise OccposeError(f"{path} holds a {info.family}; only streaming networks are calibrated")
+    found = fit(*measure(path, files, max_frames))
+    model.sigma_scale *= torch.tensor(found.scale)
+    training = {**info.training, "calibrated_on": [file.name for file in files]}
+    info = dataclasses.replace(info, interval_radii=found.interval_radii, training=training)
+    save_checkpoint(path, model, info)
+    return found
