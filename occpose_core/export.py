@@ -90,8 +90,8 @@ def export_onnx(
     """Write a model to an ONNX file with dynamic people and compare ONNX Runtime with torch on it.
 
     half_weights stores the large weights in half precision (arithmetic stays single). streaming: as can_stream allows;
-    inputs and outputs then have a state besides. A model without a window streams in any case. Returns the info with what the comparison found, as it stands in the
-    file. Raises ExportError if answers differ by more than TOLERANCE_M.
+    inputs and outputs then have a state besides. A model without a window streams in any case. Returns the info with
+    what the comparison found, as it stands in the file. Raises ExportError if answers differ by more than TOLERANCE_M.
     """
     twin = deployment_twin(model, half_weights)
     streaming = streaming or info.streaming

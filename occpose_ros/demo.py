@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from occpose_core.checkpoint import ModelInfo
 from occpose_core.errors import OccposeError
 from occpose_core.files import make_folder, refuse_existing
 from occpose_core.report import text_table, write_html, write_json
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         )
     outputs = Outputs(folder=args.out)
     outputs.refuse(args.force)
-    load(args.model)  # a bad model gets its sentence here, before a process is started
+    info = load(args.model).info  # a bad model gets its sentence here, before a process is started
     with BagReader(args.bag) as bag:
         topics = find_topics(bag)
         records = list(bag.messages())
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         answers = _unpack(recording, records[0].stamp_ns)
         with BagWriter(outputs.bag, force=args.force) as target:
             _write_bag(target, bag, records, answers)
-    scored, figures = _figures(records, topics, answers, recording)
+    scored, figures = _figures(records, topics, answers, recording, info)
     write_json(outputs.figures, figures, args.force)
     text = f"pose_node answered {args.bag.name}, played over DDS in real time, in another process."
     write_html(outputs.page, make_report("occpose demo", text, figures, scored), args.force)
@@ -159,13 +160,13 @@ def _write_bag(target: BagWriter, bag: BagReader, records: Sequence[Record], ans
 
 
 def _figures(
-    records: Sequence[Record], topics: Topics, answers: Answers, recording: Recording
+    records: Sequence[Record], topics: Topics, answers: Answers, recording: Recording, info: ModelInfo
 ) -> tuple[Score, dict[str, Any]]:
     """The score, and the figures of report.json."""
     keypoints = [record.message for record in records if record.topic == topics.keypoints]
     truth = [record.message for record in records if record.topic == topics.truth]
     skeletons = answers.of("skeletons")
-    scored = score(keypoints, skeletons, truth)
+    scored = score(keypoints, skeletons, truth, interval_radii=info.interval_radii)
     return scored, {
         **scored.figures,
         "latency_ms": latency_figures([float(message.latency_ms) for message in skeletons]),

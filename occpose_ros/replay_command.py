@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         with BagWriter(outputs.bag, force=args.force) as target:
             options = {"layout": args.layout, "rectified": args.rectified, "progress": _progress()}
             seen = replay(bag, topics, PosePipeline(engine, config), target, **options)
-    scored = score(seen.keypoints, seen.skeletons, seen.truth, args.layout)
+    scored = score(seen.keypoints, seen.skeletons, seen.truth, args.layout, engine.info.interval_radii)
     figures = figures_of(seen, scored, engine)
     text = f"{args.bag.name}: keypoints of {topics.keypoints}, camera of {topics.camera_info}, true skeletons of"
     text += f" {topics.truth}." if topics.truth else " nobody."

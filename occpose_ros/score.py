@@ -19,7 +19,7 @@ import numpy as np
 from occpose_core.baselines import constant_velocity, hold, mean_pose_view_m, velocity_start
 from occpose_core.camera import rays_from_cam, view_of
 from occpose_core.geometry import bone_lengths_m
-from occpose_core.metrics import calibration, joint_errors, masked_mean, n_joint_errors, pa_joint_errors
+from occpose_core.metrics import CHI3_RADII, calibration, joint_errors, masked_mean, n_joint_errors, pa_joint_errors
 from occpose_core.skeleton import H36M17, SKELETONS, available, convert_keypoints
 from occpose_core.types import Origin
 from occpose_ros.message_types import stamp_ns_from_msg
@@ -225,7 +225,9 @@ def _bone_length_drift(pairs: Pairs) -> float:
     return float(np.mean(drift)) if drift else float("nan")
 
 
-def _against_truth(pairs: Pairs, errors_m: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _against_truth(
+    pairs: Pairs, errors_m: Mapping[str, np.ndarray], interval_radii: tuple[float, float]
+) -> dict[str, Any]:
     groups, known = pairs.groups, pairs.has_truth
     answers_m, truth_m = _root_relative(pairs.joints_cam_m)[known], _root_relative(pairs.truth_cam_m)[known]
     root_error_m = np.linalg.norm((pairs.joints_cam_m - pairs.truth_cam_m)[known, _PELVIS], axis=-1)
@@ -244,7 +246,7 @@ def _against_truth(pairs: Pairs, errors_m: Mapping[str, np.ndarray]) -> dict[str
         "root_error_mm": masked_mean(root_error_m) * MM_PER_M,
         "accel_error_mm": _finite_mean(_second_difference(pairs, error_m)) * MM_PER_M,
         "calibration": {
-            name: calibration(errors_m["occpose"], pairs.sigma_m, groups[name] & no_root)
+            name: calibration(errors_m["occpose"], pairs.sigma_m, groups[name] & no_root, interval_radii)
             for name in ("visible", "hidden")
         },
         "per_joint_mm": {
@@ -254,12 +256,19 @@ def _against_truth(pairs: Pairs, errors_m: Mapping[str, np.ndarray]) -> dict[str
     }
 
 
-def score(keypoints: Sequence[Any], skeletons: Sequence[Any], truth: Sequence[Any], layout: str = "") -> Score:
+def score(
+    keypoints: Sequence[Any],
+    skeletons: Sequence[Any],
+    truth: Sequence[Any],
+    layout: str = "",
+    interval_radii: tuple[float, float] = CHI3_RADII,
+) -> Score:
     """Figures of recorded answers.
 
     keypoints: the Keypoints2DArray messages that went in. skeletons: the Skeleton3DArray messages that came out.
     truth: Skeleton3DArray messages, or none: then every error is NaN, and coverage, flicker and bone drift remain.
-    layout: of the keypoints, if it is another than their messages say.
+    layout: of the keypoints, if it is another than their messages say. interval_radii: of the model that answered, see
+    ModelInfo.
     """
     pairs = pair(keypoints, skeletons, truth, layout)
     target_m = _root_relative(pairs.truth_cam_m)
@@ -267,7 +276,7 @@ def score(keypoints: Sequence[Any], skeletons: Sequence[Any], truth: Sequence[An
     errors_m = {name: joint_errors(pose_m, target_m) for name, pose_m in poses_m.items()}
     figures = {
         "frames": _coverage(keypoints, skeletons, layout),
-        **_against_truth(pairs, errors_m),
+        **_against_truth(pairs, errors_m, interval_radii),
         "flicker_m_s2": _flicker_m_s2(pairs),
         "bone_length_drift": _bone_length_drift(pairs),
         "people": len(pairs.ids),

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from occpose_core.checkpoint import NORMALISATION, SCREEN, load_checkpoint, save_checkpoint
+from occpose_core.checkpoint import LIVE, SCREEN, load_checkpoint, save_checkpoint
 from occpose_core.models import with_filling
 
 
@@ -18,16 +18,16 @@ def write_result(folder: Path, lifter: Path, filling: Path | None) -> int:
     exported, for no engine may run it; the oracle that a refine phase leaves beside its result is taken along. What is
     newer than the results it is made of is not made again.
     """
-    model, info = load_checkpoint(lifter, (NORMALISATION, SCREEN))
+    model, info = load_checkpoint(lifter, (*LIVE, SCREEN))
     weights, onnx = (folder / f"{folder.name}.{suffix}" for suffix in ("safetensors", "onnx"))
-    live = info.normalisation == NORMALISATION
+    live = info.normalisation in LIVE
     targets = [weights, *([onnx] if live else [])]
     newest = max(each.stat().st_mtime for each in (lifter, filling) if each)
     if all(each.exists() and each.stat().st_mtime > newest for each in targets):
         print(f"result: finished, {', '.join(map(str, targets))}")
         return 0
     if filling:
-        model, info = with_filling(load_checkpoint(filling, (NORMALISATION, SCREEN))[0], model, info)
+        model, info = with_filling(load_checkpoint(filling, (*LIVE, SCREEN))[0], model, info)
     save_checkpoint(weights, model, dataclasses.replace(info, name=folder.name))
     oracle = lifter.with_name(f"{lifter.stem}-oracle.safetensors")
     if oracle.exists():

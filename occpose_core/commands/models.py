@@ -2,7 +2,8 @@
 
 The default model runs where no other is named. `published` counts the parameters of the networks as in their papers,
 `shipped` those of these weights. A paper form is told nothing of missing joints, a masked one sees which they are; look
-ahead is the future that an answer waits for, in seconds. `--json` prints every fact, also what the model files hold.
+ahead is the future that an answer waits for, in seconds. A window of 0 is all frames so far. `--json` prints every
+fact, also what the model files hold.
 
     occpose models
     occpose models --json

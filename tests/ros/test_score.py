@@ -82,6 +82,14 @@ def test_errors_are_root_relative_by_group_and_distance_is_apart() -> None:
     assert figures["frames"] == {"total": 40, "with_people": 40, "answered": 40}
 
 
+@pytest.mark.parametrize(
+    ("radii", "p50", "p90"), [((), 0.0, 1.0), (((1.2, 1.9),), 0.0, 0.0), (((2.1, 3.0),), 1.0, 1.0)], ids=str
+)
+def test_intervals_are_those_of_the_model(radii: tuple[Any, ...], p50: float, p90: float) -> None:
+    figures = score(*recording(hidden_from=20), "", *radii).figures  # a hidden wrist is 2 sigma off
+    assert figures["calibration"] == {"visible": {"p50": 1.0, "p90": 1.0}, "hidden": {"p50": p50, "p90": p90}}
+
+
 def test_hold_keeps_the_last_measured_answer_and_velocity_moves_it_on() -> None:
     baselines = score(*recording(hidden_from=20)).figures["baselines"]
     # The wrist goes on at 20 mm a frame: 20, 40, ... 400 mm from where it was held.
