@@ -1,21 +1,38 @@
 """The training commands that the catalogue of models gives are commands."""
 
+from __future__ import annotations
+
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("lightning")
 
 from occpose_core.catalogue import CATALOGUE
+from occpose_core.checkpoint import load_checkpoint
+from tests.training.short_fit import short_fit
+from training import cli
 from training.phases import SYSTEMS
 from training.systems import main
 
+ROOT = Path(__file__).parents[2]
 
-@pytest.mark.parametrize("command", sorted({entry.command for entry in CATALOGUE.values()}))
+
+def commands(word: str) -> pytest.MarkDecorator:
+    """All of the catalogue that begin so."""
+    given = {entry.command for entry in CATALOGUE.values()}
+    return pytest.mark.parametrize("command", sorted(each for each in given if f"python -m training {word} " in each))
+
+
+def test_a_catalogued_command_trains_one_phase_or_a_system() -> None:
+    assert {entry.command.split()[3] for entry in CATALOGUE.values()} == {"fit", "system"}
+
+
+@commands("system")
 def test_a_catalogued_command_trains_that_form_and_window(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(command)
-    assert words[:4] == ["python", "-m", "training", "system"]
     assert main([*words[4:], "--dry-run"]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     name = last.split("--runs=runs/")[1].split()[0]
@@ -24,6 +41,25 @@ def test_a_catalogued_command_trains_that_form_and_window(command: str, capsys: 
     if "--window" in words:
         assert f"config.window={words[words.index('--window') + 1]}" in last
         assert f"config.causal={str('--causal' in words).lower()}" in last
+
+
+@commands("fit")
+def test_a_catalogued_phase_makes_the_model_of_that_name(
+    command: str, data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    training, options = shlex.split(command)[3:], short_fit("", data_file, tmp_path)[2:]
+    assert cli.main([*training, *options, "--trainer.max_epochs=0"]) == 0
+    [path] = tmp_path.glob("*/*.safetensors")
+    _, info = load_checkpoint(path)
+    entry = CATALOGUE[info.name]
+    assert (path.parent.name, path.stem, entry.command) == (info.name, info.name, command)
+    assert (info.family, info.form, info.window, info.parameters) == (
+        entry.family,
+        entry.form,
+        entry.window,
+        entry.parameters,
+    )
 
 
 def test_every_variant_of_every_system_has_a_name_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
