@@ -21,7 +21,7 @@ from occpose_core.skeleton import H36M17
 from training.data.augment import lean, mirror, tilt, vary_bones
 from training.data.clip import Clip
 from training.data.masks import mask_bank, pick_masks
-from training.data.mocap import read_clips
+from training.data.mocap import read_clips, shares_of
 from training.data.processes import share_of_process
 from training.data.windows import Batch
 
@@ -215,7 +215,7 @@ class MocapSequences(lightning.LightningDataModule):
 
     files: OccKP-1 data files. shares: of each file among the sequences, in their order; empty = by frames. batch_size:
     of all processes that train together. Validation sequences have 30 frames a second and hide joints as `natural`
-    does.
+    does. Raises DatasetError.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ class MocapSequences(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         self.files, self.sequence, self.batch_size = files, sequence, batch_size
-        self.shares = dict(zip(map(str, files), shares, strict=True)) if shares else {}
+        self.shares = shares_of(files, shares)
         self.validation_windows, self.workers, self.seed = validation_windows, workers, seed
         self._sequences: dict[str, Sequences] = {}
 

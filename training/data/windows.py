@@ -22,7 +22,7 @@ from occpose_core.skeleton import H36M17
 from training.data.augment import mirror, tilt, vary_bones
 from training.data.clip import Clip
 from training.data.masks import mask_bank, pick_masks
-from training.data.mocap import read_clips
+from training.data.mocap import read_clips, shares_of
 from training.data.occlusion_windows import OcclusionWindows
 from training.data.processes import share_of_process
 
@@ -184,7 +184,7 @@ class MocapWindows(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         self.files, self.window, self.batch_size = files, window, batch_size
-        self.shares = dict(zip(map(str, files), shares, strict=True)) if shares else {}
+        self.shares = shares_of(files, shares)
         self.validation_windows, self.workers, self.seed = validation_windows, workers, seed
         self._windows: dict[str, Windows] = {}
 
