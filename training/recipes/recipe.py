@@ -10,7 +10,7 @@ import lightning
 import torch
 from torch import Tensor
 
-from occpose_core.checkpoint import NORMALISATION, SCREEN, ModelInfo, load_checkpoint, save_checkpoint
+from occpose_core.checkpoint import NORMALISATION, RAYS, SCREEN, ModelInfo, load_checkpoint, save_checkpoint
 from occpose_core.errors import OccposeError
 from occpose_core.models import build, describe
 from occpose_core.models.pose_model import PoseModel
@@ -44,7 +44,7 @@ class Recipe(lightning.LightningModule):
         self.family = family
         self.model = self.make(family, config)
         if init:
-            loaded, info = load_checkpoint(init, (NORMALISATION, SCREEN))
+            loaded, info = load_checkpoint(init, (NORMALISATION, RAYS, SCREEN))
             take_weights(self.model, loaded.state_dict(), init, info, self.model.config)
         self.learning_rate, self.decay, self.halve_every = learning_rate, decay, halve_every
         self.amsgrad, self.weight_decay = amsgrad, weight_decay

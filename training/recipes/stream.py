@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
@@ -51,7 +52,7 @@ class StreamRecipe(Recipe):
         return min((epoch + 1) / 2, 1.0, (last - epoch) / (self.falling_epochs + 1))
 
     def configure_callbacks(self) -> list[Callback]:
-        return [EMAWeightAveraging(decay=self.averaging, use_buffers=False)]
+        return [_Averaging(decay=self.averaging, use_buffers=False)]
 
     def configure_optimizers(self) -> Any:
         hidden = {each for name, each in self.model.named_parameters() if name.startswith(("mlps.", "memories."))}
@@ -92,6 +93,13 @@ class StreamRecipe(Recipe):
         }
         for name, value in figures.items():
             self.log(name, value, prog_bar=True, batch_size=1)
+
+
+class _Averaging(EMAWeightAveraging):
+    """Gives the averages to a run with nothing left to train, too: it was killed before it wrote its model."""
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.on_train_end(trainer, pl_module)
 
 
 def ever_seen(visible: Tensor) -> Tensor:
