@@ -81,7 +81,7 @@ class PosePipeline:
         self._tracker.reset()
         info = self._engine.info
         # A network that remembers where hidden joints were needs nobody else to do so.
-        self._people = People(info.frames, info.state_size, fuse=not info.remembers)
+        self._people = People(info.frames, info.state_size, fuse=not info.remembers, smooth=not info.remembers)
         self._stamp_ns: int | None = None
         self._frame_id = ""
 
