@@ -213,6 +213,19 @@ def test_a_long_time_step_ages_a_joint_as_many_short_ones_do(seed: int, parts: i
         torch.testing.assert_close(given_, expected, rtol=FLOAT32, atol=FLOAT32)
 
 
+@given(seeds, st.integers(2, 12))
+@few
+def test_a_memory_weighs_time_and_not_frames(seed: int, parts: int) -> None:
+    """A frame that stands for some time leaves what many short ones leave that are like it."""
+    memory, generator = small().memories[0], torch.Generator().manual_seed(seed)
+    x, dt_s = torch.randn((1, 3, 16), generator=generator), 0.5 * torch.rand((1, 3), generator=generator) + 0.01
+    past = torch.rand((3, 2, memory.size), generator=generator)
+    with torch.inference_mode():
+        _, once = memory(x, dt_s, past)
+        _, many = memory(x.expand(parts, -1, -1), (dt_s / parts).expand(parts, -1), past)
+    torch.testing.assert_close(many, once, rtol=FLOAT32, atol=FLOAT32)
+
+
 # --- the parts -------------------------------------------------------------------------------------------------------
 
 

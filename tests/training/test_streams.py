@@ -253,10 +253,11 @@ def test_halves_show_no_leg_or_nothing_but_legs_all_the_time(clips: list[Clip]) 
 
 
 def test_joints_outside_the_picture_are_hidden(clips: list[Clip]) -> None:
-    batch = draw(clips, plain(rig="train"))
-    limit = 1 / (2 * 0.8)  # of the widest lens
-    outside = (batch["true_kpts"].abs() > limit).any(dim=-1)
-    assert (batch["visible"][outside] == 0).all()
+    batch = draw(clips, PLAIN)
+    widest = torch.tensor([1.0, 720 / 1280]) / (2 * 0.8)
+    outside = (batch["true_kpts"].abs() > widest).any(dim=-1)
+    assert outside.any() and (batch["visible"][outside] == 0).all() and (batch["hidden"][outside] == 1).all()
+    assert 0 < (batch["hidden"] == 1).float().mean() < 0.5
 
 
 # --- where they come from --------------------------------------------------------------------------------------------
