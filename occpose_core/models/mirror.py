@@ -70,6 +70,18 @@ class MirrorLinear(nn.Module):
         return linear(x, *self.whole())
 
 
+class MirrorLinears(nn.ModuleList):
+    """Linear layers on one input (..., inputs), their outputs one behind the other."""
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """Weight (sum of widths, inputs) and bias (sum of widths,)."""
+        weights, biases = zip(*(layer.whole() for layer in self), strict=True)  # type: ignore[operator]
+        return torch.cat(weights), torch.cat(biases)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, *self.whole())
+
+
 class MirrorHead(nn.Module):
     """A linear layer (..., width) hidden -> (..., outputs) of joints."""
 
@@ -93,7 +105,7 @@ class MirrorHead(nn.Module):
         return linear(x, *self.whole())
 
 
-def plain(layer: MirrorLinear | MirrorHead) -> nn.Linear:
+def plain(layer: MirrorLinear | MirrorLinears | MirrorHead) -> nn.Linear:
     """The plain linear layer that is equal to it, for deployment."""
     with torch.no_grad():
         weight, bias = layer.whole()

@@ -55,8 +55,9 @@ def joint_outputs(raw: Tensor, masked: bool) -> dict[str, Tensor]:
     """
     if not masked:
         return {"joints_root_m": raw}
-    joints = raw[..., :3] - raw[..., _PELVIS, None, :3]
-    return {"joints_root_m": joints, "sigma_m": torch.exp(raw[..., 3].clamp(*_LOG_SIGMA))}
+    joints, log_sigma = torch.split(raw, [3, 1], dim=-1)
+    joints = joints - joints[..., _PELVIS : _PELVIS + 1, :]
+    return {"joints_root_m": joints, "sigma_m": torch.exp(log_sigma.squeeze(-1).clamp(*_LOG_SIGMA))}
 
 
 def full_precision(tensor: Tensor) -> AbstractContextManager[object]:

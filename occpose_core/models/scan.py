@@ -9,8 +9,8 @@ from torch import Tensor
 
 
 def scan(kept: Tensor, added: Tensor, start: Tensor) -> Tensor:
-    """All states of a linear recurrence: kept and added (T, B, C), start (B, C) -> (T, B, C)."""
-    if len(added) == 1:  # one step, as a plain expression that can be exported
+    """All states of a linear recurrence: kept and added (T, B, C) or, for one step, (B, C); start (B, C)."""
+    if added.ndim == start.ndim:
         return kept * start + added
     return _Scan.apply(kept, added, start)  # type: ignore[no-any-return, no-untyped-call]
 
