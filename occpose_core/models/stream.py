@@ -78,9 +78,9 @@ class Memory(nn.Module):
         value, gates = torch.split(self.into(x), [self.size, 2 * self.size], dim=-1)
         with full_precision(x):
             weight, forget = _share(gates.float()).chunk(2, dim=-1)
-            fading = -2 * softplus(self.rate).repeat(2)
-            kept = torch.exp(dt_s[..., None] * fading * forget)
-            weight = (1 - kept) * weight
+            half = dt_s[..., None] * softplus(self.rate).repeat(2) * forget
+            kept = torch.exp(-2 * half)
+            weight = torch.tanh(half) * (1 + kept) * weight  # tanh(x / 2) (1 + exp(-x)) = 1 - exp(-x), not rounded to 0
             weighted = scan(kept, weight * value.float(), before[0])
             total = scan(kept, weight, before[1])
             average = weighted / (total + _NO_WEIGHT)
