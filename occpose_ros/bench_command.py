@@ -5,7 +5,7 @@ same run: a step of the pipeline with the bare network, pose_node with a node th
 compared between machines and versions. Takes about a minute; leave the machine alone meanwhile.
 
     occpose bench
-    occpose bench --model filling-lcn --people 1 5 20 --json bench.json
+    occpose bench --model stream-s --people 1 5 20 --json bench.json
     occpose bench --no-node --seconds 1                          # a quick look, also without ROS
 
 docs/performance.md says what exactly is measured and how to read it.

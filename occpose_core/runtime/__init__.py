@@ -13,7 +13,7 @@ from occpose_core.runtime.engine import Engine, Lifted
 __all__ = ["BACKENDS", "DEFAULT_MODEL", "WEIGHTS", "Engine", "Lifted", "load", "model_path", "shipped_models"]
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-DEFAULT_MODEL = "filling-lcn"
+DEFAULT_MODEL = "stream-s"
 
 
 def _onnxruntime(path: Path) -> Engine:

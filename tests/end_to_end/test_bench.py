@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from occpose_core.pipeline import PosePipeline
-from occpose_core.runtime import load, shipped_models
+from occpose_core.runtime import DEFAULT_MODEL, load, shipped_models
 from occpose_ros.adapters import camera_from_msg, keypoints_from_occpose_msg
 from occpose_ros.bag import SKELETON_INFO_TYPE, SKELETONS_TYPE, BagError, BagReader, Record
 from occpose_ros.cli import main
@@ -47,7 +47,7 @@ def camera_info(sample: Path) -> Record:
 def figures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Of one short run with everything."""
     path = tmp_path_factory.mktemp("bench") / "bench.json"
-    assert main([*SHORT, "--model", "filling-lcn", "--json", str(path)]) == 0
+    assert main([*SHORT, "--model", DEFAULT_MODEL, "--json", str(path)]) == 0
     yield json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -61,7 +61,7 @@ def check(values: list[float]) -> None:
 def test_every_key_of_the_protocol_is_there_and_positive(figures: dict[str, Any]) -> None:
     assert {"cpu", "cores", "python", "libraries"} <= set(figures["machine"])
     assert figures["machine"]["libraries"]["onnxruntime"]
-    assert [(step["model"], step["people"]) for step in figures["steps"]] == [("filling-lcn", 1), ("filling-lcn", 20)]
+    assert [(step["model"], step["people"]) for step in figures["steps"]] == [(DEFAULT_MODEL, 1), (DEFAULT_MODEL, 20)]
     for step in figures["steps"]:
         assert step["engine"].startswith("onnxruntime")
         check([step[f"{quantile}_ms"] for quantile in QUANTILES])
@@ -110,7 +110,7 @@ def test_without_node_the_rest_is_measured_for_all_shipped_models(
         pytest.param(["--seconds", "0"], "--seconds must be above 0", id="no time"),
         pytest.param(["--seconds", "nan"], "got nan", id="not a number"),
         pytest.param(["--seconds", "inf"], "at most 600, got inf", id="for ever"),
-        pytest.param(["--model", "filling-lnc"], "did you mean 'filling-lcn'?", id="unknown model"),
+        pytest.param(["--model", "strem-s"], "did you mean 'stream-s'?", id="unknown model"),
         pytest.param(["--model", "filling"], "filling gives no 3D joints", id="no lifter"),
         pytest.param(["--bag", "nowhere.mcap", "--json", ""], "is a directory", id="output is a folder"),
         pytest.param(["--json", __file__], "add --force", id="output exists"),
@@ -183,7 +183,7 @@ def test_the_echo_answers_with_as_many_bytes_as_the_node(messages: list[Any], ca
 @needs_node
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupting_leaves_no_process(number: int) -> None:
-    command = [sys.executable, "-m", "occpose_ros.cli", *SHORT, "--model", "filling-lcn", "--people", "1"]
+    command = [sys.executable, "-m", "occpose_ros.cli", *SHORT, "--model", DEFAULT_MODEL, "--people", "1"]
     bench = MarkedProcess(command)
     try:
         bench.wait_for("cores")

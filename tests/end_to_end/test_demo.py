@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from mcap.reader import make_reader
 
+from occpose_core.runtime import DEFAULT_MODEL
 from occpose_ros.bag import CAMERA_INFO_TYPE, SKELETONS_TYPE, BagReader
 from occpose_ros.demo import SAMPLE, main
 from occpose_ros.live import LiveError, NodeProcess, Player, own_domain
@@ -49,7 +50,7 @@ def test_figures_have_the_stable_keys_and_make_sense(out: Path) -> None:
     latency = figures["latency_ms"]
     assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"]
     assert 0 < figures["speed_x_realtime"] < 1.1  # played no faster than it was recorded
-    assert figures["model"] == "filling-lcn"
+    assert figures["model"] == DEFAULT_MODEL
     assert figures["engine"].startswith("onnxruntime")
 
 
@@ -119,9 +120,9 @@ def test_interrupting_leaves_no_process_and_no_half_file(tmp_path: Path, number:
 def test_a_bad_model_gets_one_sentence_before_anything_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--out", str(tmp_path), "--model", "filling-lnc"]) == 2
+    assert main(["--out", str(tmp_path), "--model", "strem-s"]) == 2
     said = capsys.readouterr()
-    assert said.err.startswith("demo: unknown model 'filling-lnc'; did you mean 'filling-lcn'?")
+    assert said.err.startswith("demo: unknown model 'strem-s'; did you mean 'stream-s'?")
     assert said.out == ""
 
 
