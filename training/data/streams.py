@@ -65,7 +65,7 @@ class SequenceConfig:
     halves: float = 0.06
     mirrored: float = 0.5
     tilted: float = 0.04
-    leaning_deg: float = 8.0
+    leaning_deg: float = 16.0
     size_sd: float = 0.06  # of log stature
     bone_sd: float = 0.04  # of log bone length
 
