@@ -30,6 +30,7 @@ from occpose_core.skeleton import H36M17
 
 PATTERNS = ("natural", "layout(coco17)")
 _RIG = "held-out"
+_RATE_HZ = 30.0
 _QUANTILES = (0.5, 0.9)
 _PELVIS = H36M17.index("pelvis")
 
@@ -63,7 +64,7 @@ def fit(error_m: np.ndarray, sigma_m: np.ndarray, hidden: np.ndarray) -> Calibra
 def measure(model: Path, files: list[Path], max_frames: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Errors and sigmas (N,) m of the model's joints on validation recordings, and which were hidden; no pelvis."""
     engine = TorchEngine(model)
-    motions = [motion for file in files for motion in read_sequences(file).of_split("val")]
+    motions = [each.resampled(_RATE_HZ) for file in files for each in read_sequences(file).of_split("val")]
     shots = [film(motion, _RIG, "noisy") for motion in motions]
     parts = []
     for pattern in PATTERNS:
@@ -83,6 +84,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--files", nargs="+", type=Path, required=True, metavar="FILE.npz")
     parser.add_argument("--max-frames", type=int, metavar="N", help="frames a pattern, spread over all recordings")
     args = parser.parse_args(argv)
+    if args.max_frames is not None and args.max_frames < 1:
+        parser.error(f"--max-frames must be at least 1, got {args.max_frames}")
     try:
         calibrated = _calibrate(args.model, args.files, args.max_frames)
     except OccposeError as error:

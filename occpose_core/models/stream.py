@@ -6,7 +6,7 @@ It takes undistorted rays as the camera gives them. What it does with a frame:
    camera that looks at all of them, so that the view does not jump when joints hide.
 2. Dense layers that a mirror commutes with (models/mirror.py), in residual blocks.
 3. `Memory` in each block: a bank of averages over the past, each with weights and a time constant that the network
-   sets. A hidden joint gets no weight, so that its average stays.
+   sets. A frame that shows nothing of what is averaged can be given no weight: then the average stays.
 
 Training runs whole sequences at once; a robot steps through them frame by frame, with equal answers.
 """

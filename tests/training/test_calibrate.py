@@ -167,3 +167,8 @@ def test_too_little_motion_is_refused_and_the_file_stays(
     assert main(["calibrate", str(path), "--files", str(data_file), "--max-frames", "2"]) == 2
     assert "give files with more validation motion" in capsys.readouterr().err
     assert path.read_bytes() == checkpoint.read_bytes()
+
+
+def test_a_number_of_frames_that_is_none_is_refused(checkpoint: Path, data_file: Path) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["calibrate", str(checkpoint), "--files", str(data_file), "--max-frames", "0"])

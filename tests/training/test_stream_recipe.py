@@ -200,6 +200,15 @@ def test_the_rate_rises_rests_and_falls_to_nothing(epoch: int, factor: float) ->
     assert made.learning_rate_factor(epoch) == pytest.approx(factor)
 
 
+def test_the_rate_of_a_run_with_a_budget_falls_over_its_fewer_epochs() -> None:
+    made, whole = recipe(), recipe()
+    made._trainer, made.schedule_epochs = SimpleNamespace(max_epochs=20), 6.0
+    whole._trainer = SimpleNamespace(max_epochs=120)
+    assert [made._factor_of_run(epoch) for epoch in range(21)] == pytest.approx(
+        [whole.learning_rate_factor(6 * epoch) for epoch in range(21)]
+    )
+
+
 # --- losses ----------------------------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ _FRAME_S = 1 / 30
 class StreamRecipe(Recipe):
     """Trains by MPJPE, the velocity's and acceleration's error, the completed 2D, and the likelihood of the errors.
 
-    Learning rates, matrix_rate that of the hidden layers (Muon), rise in the first epoch and fall to 0 in the last
+    Learning rates, matrix_rate that of the hidden layers (Muon), are half in the first epoch and fall to 0 in the last
     `falling_epochs`. What is validated and written are the weights' moving averages over some 1 / (1 - averaging)
     steps. velocity_weight: of the error in a step of 1 / 30 s; acceleration_weight: of its change. filled_weight: of
     hidden joints' 2D, in rays over the person's size.
@@ -48,7 +48,7 @@ class StreamRecipe(Recipe):
         self.velocity_weight, self.acceleration_weight = velocity_weight, acceleration_weight
 
     def learning_rate_factor(self, epoch: int) -> float:
-        last = self.trainer.max_epochs or 1
+        last = (self.trainer.max_epochs or 1) * self.schedule_epochs  # a run with a budget counts as many as without
         return min((epoch + 1) / 2, 1.0, (last - epoch) / (self.falling_epochs + 1))
 
     def configure_callbacks(self) -> list[Callback]:
