@@ -250,7 +250,9 @@ class PosePipeline:
         sigma = np.hypot(people.rows["sigma_m"], grown[:, None])
         px = px_from_cam(joints, camera)
         if filled_px is not None:
-            px = np.where((people.rows["answered_ns"] == stamp_ns)[:, None, None], filled_px, px)
+            # of a person who is hidden entirely the network does not know how the root moves on
+            placed = (people.rows["answered_ns"] == stamp_ns) & seen.visible.any(axis=-1)
+            px = np.where(placed[:, None, None], filled_px, px)
         px = np.where(seen.visible[..., None], seen.xy_px, px)
         origin = np.where(seen.visible, Origin.MEASURED, Origin.FILLED).astype(np.uint8)
         origin[sigma > config.unknown_sigma_m] = Origin.UNKNOWN

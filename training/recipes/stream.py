@@ -89,7 +89,7 @@ class StreamRecipe(Recipe):
         figures = {
             "val_mpjpe_mm": weighted_mean(error_mm, counted),
             "val_hidden_mm": weighted_mean(error_mm, counted * batch["hidden"]),
-            "val_acceleration_mm": weighted_mean(bend_mm, counted[:, 2:]),
+            "val_acceleration_mm": weighted_mean(bend_mm, counted[:, :-2]),
         }
         for name, value in figures.items():
             self.log(name, value, prog_bar=True, batch_size=1)
