@@ -13,6 +13,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source yo
 from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import Log
 from rclpy.parameter import Parameter
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 
 from occpose_core.runtime.onnxruntime_engine import OnnxRuntimeEngine
@@ -246,7 +247,9 @@ def test_markers_are_not_built_for_nobody(graph, node, monkeypatch):
 
 
 def test_a_subscriber_with_other_qos_is_told(graph, node):
-    graph.listen(Log, "/rosout")
+    # it says so once: kept for a listener whose discovery takes longer than that of the skeletons
+    kept = QoSProfile(depth=50, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+    graph.listen(Log, "/rosout", kept)
     graph.listen(graph.types.Skeleton3DArray, "skeletons", LATCHED)
     log = graph.heard["/rosout"]
     graph.wait("the log", lambda: any("DURABILITY" in entry.msg and "/skeletons" in entry.msg for entry in log))
