@@ -48,6 +48,7 @@ class _Graph(nn.Module):
     def forward(
         self, kpts: Tensor, visible: Tensor, dt_s: Tensor | None = None, state: Tensor | None = None
     ) -> tuple[Tensor, ...]:
+        """The outputs, for kpts (B, T, J, 2), visible (B, T, J), dt_s (B,) and state (B, S)."""
         answer = self.model(kpts, visible, *(each for each in (dt_s, state) if each is not None))
         return tuple(answer[name] for name in self.outputs)
 

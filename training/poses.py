@@ -8,7 +8,7 @@ from torch import Tensor
 from occpose_core import metrics
 from occpose_core.errors import OccposeError
 from occpose_core.models.elepose import normalise
-from training.data.windows import Batch
+from training.data.batch import Batch
 
 
 def newest(batch: Batch, poses: str) -> Tensor:

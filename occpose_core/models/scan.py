@@ -20,6 +20,7 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, kept: Tensor, added: Tensor, start: Tensor) -> Tensor:
+        """See scan."""
         states = torch.empty_like(added)
         last = start
         for t in range(len(added)):
@@ -29,6 +30,7 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients (T, B, C) of kept and added, and (B, C) of start, for grad (T, B, C) of the states."""
         kept, states, start = ctx.saved_tensors
         grad_added = torch.empty_like(states)
         grad_kept = torch.empty_like(kept)

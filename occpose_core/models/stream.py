@@ -209,6 +209,7 @@ class StreamStep(nn.Module):
         self._sizes = [2 * _JOINTS, _JOINTS] + 2 * model.config.blocks * [model.config.memory]
 
     def forward(self, kpts: Tensor, visible: Tensor, dt_s: Tensor, state: Tensor) -> dict[str, Tensor]:
+        """Outputs (B, J, ...) as of Stream.forward, and new_state (B, S)."""
         kpts, visible = kpts.squeeze(1), visible.squeeze(1)
         held, fresh, *sums = torch.split(state, self._sizes, dim=-1)
         held, fresh = hold(kpts, visible, dt_s, held.reshape(-1, _JOINTS, 2), fresh)

@@ -13,11 +13,12 @@ from occpose_core.camera import px_from_cam
 from occpose_core.dataset import DatasetError
 from occpose_core.skeleton import H36M17
 from tests.training.h36m_files import filmed, walk, write_h36m
+from training.data.batch import Batch
 from training.data.captured import CapturedDataset, CapturedWindows, screen
 from training.data.h36m_cameras import h36m_cameras
 from training.data.occlusion_windows import OcclusionWindows
 from training.data.recording import Recording
-from training.data.windows import Batch, WindowConfig
+from training.data.windows import WindowConfig
 
 CAMERA = "54138969"
 

@@ -20,7 +20,7 @@ from occpose_core.models.elepose import normalise
 from occpose_core.models.fill_then_lift import FillThenLift
 from tests.training.short_fit import CONFIGS, short_fit
 from training.cli import main
-from training.data.windows import Batch
+from training.data.batch import Batch
 from training.flow import FlowConfig, PoseFlow, load_flow
 from training.poses import complete_poses, figures
 from training.recipes.flow import FlowRecipe

@@ -17,8 +17,9 @@ from occpose_core.models import build
 from tests.tolerances import FLOAT32
 from tests.training.short_fit import CONFIGS, short_fit
 from training.cli import main
+from training.data.batch import Batch
 from training.data.mocap import read_clips
-from training.data.windows import Batch, WindowConfig, Windows
+from training.data.windows import WindowConfig, Windows
 from training.recipes.posegraph import PoseGraphRecipe
 from training.recipes.recipe import Recipe
 from training.recipes.refine import Refine, RefineRecipe, back_projected, camera_of

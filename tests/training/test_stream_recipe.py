@@ -13,9 +13,9 @@ from occpose_core.checkpoint import RAYS, load_checkpoint
 from occpose_core.models.stream import Stream
 from tests.training.short_fit import short_fit
 from training.cli import main
+from training.data.batch import Batch
 from training.data.mocap import read_clips
 from training.data.streams import SequenceConfig, Sequences
-from training.data.windows import Batch
 from training.losses import laplace_nll, weighted_mean
 from training.recipes.stream import StreamRecipe, ever_seen
 

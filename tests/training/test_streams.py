@@ -15,10 +15,11 @@ from occpose_core.camera import rays_from_cam
 from occpose_core.dataset import DatasetError
 from occpose_core.geometry import bone_lengths_m
 from occpose_core.skeleton import H36M17
+from training.data.batch import Batch
 from training.data.clip import Clip
 from training.data.mocap import read_clips
 from training.data.streams import MocapSequences, SequenceConfig, Sequences
-from training.data.windows import Batch, MocapWindows
+from training.data.windows import MocapWindows
 
 SIZE, FRAMES = 16, 24
 LEGS = H36M17.indices(*(f"{side}_{joint}" for side in ("left", "right") for joint in ("knee", "ankle")))

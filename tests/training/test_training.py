@@ -18,7 +18,8 @@ from occpose_core.checkpoint import load_checkpoint
 from occpose_core.runtime import WEIGHTS
 from tests.training.short_fit import short_fit
 from training.cli import main
-from training.data.windows import Batch, Windows
+from training.data.batch import Batch
+from training.data.windows import Windows
 from training.losses import gaussian_nll, masked_distance, mpjpe_loss
 
 

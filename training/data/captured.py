@@ -19,11 +19,12 @@ from occpose_core.camera import px_from_cam, rays_from_cam, rays_from_px, view_o
 from occpose_core.dataset import DatasetError
 from occpose_core.skeleton import H36M17
 from occpose_core.types import Camera
+from training.data.batch import Batch
 from training.data.formats import read_recordings
 from training.data.masks import mask_bank, pick_masks
 from training.data.processes import share_of_process
 from training.data.recording import Recording
-from training.data.windows import Batch, WindowConfig
+from training.data.windows import WindowConfig
 
 __all__ = ["CapturedDataset", "CapturedWindows", "Recording", "screen"]
 

@@ -9,21 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import lightning
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset
 
 from occpose_core.camera import rays_from_cam
 from occpose_core.dataset import DatasetError
-from occpose_core.simulation import RIGS, box_size, detect, draw_views
+from occpose_core.simulation import RIGS, box_size, draw_views
 from occpose_core.skeleton import H36M17
 from training.data.augment import lean, mirror, tilt, vary_bones
+from training.data.batch import Batch
 from training.data.clip import Clip
 from training.data.masks import mask_bank, pick_masks
-from training.data.mocap import read_clips, shares_of
-from training.data.processes import share_of_process
-from training.data.windows import Batch
+from training.data.mocap import read_clips
+from training.data.mocap_module import MocapModule, detect_mixed, generator, probabilities
 
 _PELVIS = H36M17.index("pelvis")
 _MASKS = 512  # of each pattern and rate
@@ -101,15 +100,10 @@ class Sequences(IterableDataset[Batch]):
         self._length = np.array([len(clip.joints_world_m) for clip in self.clips])
         self._first = np.cumsum(self._length) - self._length
         self._clip_hz = np.array([clip.rate_hz for clip in self.clips])
-        source = np.array([clip.source for clip in self.clips])
-        frames = self._length / self._length.sum()
-        share = {name: shares.get(name, frames[source == name].sum()) for name in set(source)}
-        of_source = np.array([share[name] / frames[source == name].sum() for name in source])
-        self.probability = frames * of_source / (frames * of_source).sum()
+        self.probability = probabilities(self._length, self.clips, shares)
 
     def __iter__(self) -> Iterator[Batch]:
-        worker = get_worker_info()
-        rng = np.random.default_rng((self.seed, self._first_step, self._epoch, self._rank, worker.id if worker else 0))
+        rng = generator(self.seed, self._first_step, self._epoch, self._rank)
         self._epoch += 1
         while True:
             yield self.draw(rng)
@@ -128,7 +122,7 @@ class Sequences(IterableDataset[Batch]):
         views = draw_views(RIGS[config.rig], rng, joints_world_m[:, :, _PELVIS])
         joints_cam_m = views.joints_cam_m(joints_world_m)
         true_rays = rays_from_cam(joints_cam_m)
-        rays, score, given = self._detect(true_rays, rate_hz, rng)
+        rays, score, given = detect_mixed(config.detectors, true_rays, rate_hz, rng)
         seen = self._masks(rate_hz, rng)
         wrong = ~seen & (rng.random((self.batch, 1, 1)) < config.wrong)
         away = _WRONG_SD * box_size(true_rays) * rng.standard_normal(rays.shape)
@@ -182,19 +176,6 @@ class Sequences(IterableDataset[Batch]):
         slope = p2 - p0 + u * (2 * p0 - 5 * p1 + 4 * p2 - p3 + u * (3 * (p1 - p2) + p3 - p0))
         return np.asarray(p1 + 0.5 * u * slope)
 
-    def _detect(
-        self, rays: np.ndarray, rate_hz: float, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rays (B, T, J, 2), scores (B, T, J), and which are given at all, each sequence by one of the detectors."""
-        share = np.array(list(self.config.detectors.values()))
-        kind = rng.choice(len(share), size=self.batch, p=share / share.sum())
-        given_rays, score, given = np.empty_like(rays), np.empty(rays.shape[:-1]), np.empty(rays.shape[:-1], dtype=bool)
-        for index, name in enumerate(self.config.detectors):
-            rows = kind == index
-            if rows.any():
-                given_rays[rows], score[rows], given[rows] = detect(name, rays[rows], rate_hz, rng)
-        return given_rays, score, given
-
     def _masks(self, rate_hz: float, rng: np.random.Generator) -> np.ndarray:
         """(B, T, J) bool by the patterns in their shares."""
         if rate_hz not in self._banks:  # drawn once a worker: it takes as long as hundreds of batches
@@ -210,13 +191,8 @@ class Sequences(IterableDataset[Batch]):
         return np.asarray(~unseen[kind][:, None])
 
 
-class MocapSequences(lightning.LightningDataModule):
-    """Sequences of motion capture files for training, and a fixed set of them for validation.
-
-    files: OccKP-1 data files. shares: of each file among the sequences, in their order; empty = by frames. batch_size:
-    of all processes that train together. Validation sequences have 30 frames a second and hide joints as `natural`
-    does. Raises DatasetError.
-    """
+class MocapSequences(MocapModule):
+    """Sequences of motion capture files; those of validation have 30 frames a second and hide joints as `natural`."""
 
     def __init__(
         self,
@@ -228,47 +204,26 @@ class MocapSequences(lightning.LightningDataModule):
         workers: int = 1,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        self.files, self.sequence, self.batch_size = files, sequence, batch_size
-        self.shares = shares_of(files, shares)
-        self.validation_windows, self.workers, self.seed = validation_windows, workers, seed
-        self._sequences: dict[str, Sequences] = {}
+        super().__init__(files, shares, batch_size, validation_windows, workers, seed)
+        self.sequence = sequence
 
-    def origin(self, step: str, clip: int, start: int) -> str:
-        """Where a sequence of a batch came from; step: "train" or "val"."""
-        return self._sequences[step].origin(clip, start)
+    def draws(self, step: str, batch: int, first_step: int = 0, rank: int = 0) -> Sequences:
+        train = step == "train"
+        config, shares = (self.sequence, self.shares) if train else (_validation(self.sequence.frames), {})
+        return Sequences(read_clips(self.files, step), shares, config, batch, self.seed, first_step, rank)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        # a resumed run draws other sequences; the trainer's epoch is not restored yet at this point, its step is
-        first_step = self.trainer.global_step if self.trainer else 0
-        rank, batch = share_of_process(self.trainer, self.batch_size)
-        clips = read_clips(self.files, "train")
-        sequences = Sequences(clips, self.shares, self.sequence, batch, self.seed, first_step, rank)
-        self._sequences["train"] = sequences
-        workers = self.workers
-        return DataLoader(
-            sequences,
-            batch_size=None,
-            num_workers=workers,
-            prefetch_factor=4 if workers else None,
-            persistent_workers=workers > 0,
-        )
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        config = SequenceConfig(
-            frames=self.sequence.frames,
-            rates_hz={30.0: 1.0},
-            gaps=0.0,
-            speed=(1.0, 1.0),
-            detectors={"noisy": 1.0},
-            patterns={"natural": 1.0},
-            wrong=0.0,
-            halves=0.0,
-            tilted=0.0,
-            leaning_deg=0.0,
-        )
-        sequences = Sequences(read_clips(self.files, "val"), {}, config, self.batch_size, self.seed)
-        self._sequences["val"] = sequences
-        batches = iter(sequences)
-        fixed = [next(batches) for _ in range(max(1, self.validation_windows // self.batch_size))]
-        return DataLoader(fixed, batch_size=None, shuffle=False)  # type: ignore[arg-type]
+def _validation(frames: int) -> SequenceConfig:
+    """People as they were recorded, seen all the time by an honest detector."""
+    return SequenceConfig(
+        frames=frames,
+        rates_hz={30.0: 1.0},
+        gaps=0.0,
+        speed=(1.0, 1.0),
+        detectors={"noisy": 1.0},
+        patterns={"natural": 1.0},
+        wrong=0.0,
+        halves=0.0,
+        tilted=0.0,
+        leaning_deg=0.0,
+    )

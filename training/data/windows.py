@@ -9,24 +9,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import lightning
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset
 
 from occpose_core.camera import rays_from_cam, view_of
 from occpose_core.dataset import DatasetError
-from occpose_core.simulation import RIGS, detect, draw_views
+from occpose_core.simulation import RIGS, draw_views
 from occpose_core.skeleton import H36M17
 from training.data.augment import mirror, tilt, vary_bones
+from training.data.batch import Batch
 from training.data.clip import Clip
 from training.data.masks import mask_bank, pick_masks
-from training.data.mocap import read_clips, shares_of
+from training.data.mocap import read_clips
+from training.data.mocap_module import MocapModule, detect_mixed, generator, probabilities
 from training.data.occlusion_windows import OcclusionWindows
-from training.data.processes import share_of_process
-
-Batch = dict[str, Tensor]
 
 _PELVIS = H36M17.index("pelvis")
 _MIN_VISIBLE = 3  # fewer joints give no view to normalise by
@@ -85,17 +82,11 @@ class Windows(IterableDataset[Batch]):
         self.config, self.batch, self.seed = config, batch, seed
         self._first_step, self._rank, self._epoch = first_step, rank, 0
         self._masks: np.ndarray | None = None
-        starts = np.array([len(clip.joints_world_m) - config.frames + 1 for clip in self.clips], dtype=np.float64)
-        self.probability = starts
-        for source in {clip.source for clip in self.clips}:
-            of_source = np.array([clip.source == source for clip in self.clips])
-            share = shares.get(source, starts[of_source].sum() / starts.sum())
-            self.probability = np.where(of_source, starts / starts[of_source].sum() * share, self.probability)
-        self.probability /= self.probability.sum()
+        starts = np.array([len(clip.joints_world_m) - config.frames + 1 for clip in self.clips])
+        self.probability = probabilities(starts, self.clips, shares)
 
     def __iter__(self) -> Iterator[Batch]:
-        worker = get_worker_info()
-        rng = np.random.default_rng((self.seed, self._first_step, self._epoch, self._rank, worker.id if worker else 0))
+        rng = generator(self.seed, self._first_step, self._epoch, self._rank)
         self._epoch += 1
         if self._masks is None:  # drawn once a worker: it takes as long as hundreds of batches
             self._masks = mask_bank(list(self.config.patterns), self.config.frames, self.config.rate_hz, rng)
@@ -114,7 +105,7 @@ class Windows(IterableDataset[Batch]):
         views = draw_views(RIGS[self.config.rig], rng, joints_world_m[:, :, _PELVIS])
         joints_cam_m = views.joints_cam_m(joints_world_m)
         true_rays = rays_from_cam(joints_cam_m)
-        rays, score, given = self._detect(true_rays, rng)
+        rays, score, given = detect_mixed(self.config.detectors, true_rays, self.config.rate_hz, rng)
         visible = given & views.inside(joints_cam_m)
         answered = -1 - self.config.look_ahead
         masked = visible & self._pick(masks, rng)
@@ -147,30 +138,14 @@ class Windows(IterableDataset[Batch]):
         joints_m = vary_bones(joints_m, rng, config.size_sd, config.bone_sd)
         return chosen, starts, tilt(joints_m, rng.random(self.batch) < config.tilted, rng)
 
-    def _detect(self, rays: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rays (B, T, J, 2), scores (B, T, J), and which are given at all, each window by one of the detectors."""
-        detectors = self.config.detectors
-        share = np.array(list(detectors.values())) / sum(detectors.values())
-        kind = rng.choice(len(detectors), size=self.batch, p=share)
-        given_rays, score, given = np.empty_like(rays), np.empty(rays.shape[:-1]), np.empty(rays.shape[:-1], dtype=bool)
-        for index, name in enumerate(detectors):
-            rows = kind == index
-            if rows.any():
-                given_rays[rows], score[rows], given[rows] = detect(name, rays[rows], self.config.rate_hz, rng)
-        return given_rays, score, given
-
     def _pick(self, masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(B, T, J) masks of patterns in their shares, and of the occlusion."""
         visible = pick_masks(masks, self.config.patterns, self.batch, rng)
         return visible & self.config.occlusion.sample(self.batch, self.config.frames, rng)
 
 
-class MocapWindows(lightning.LightningDataModule):
-    """Windows of motion capture files for training, and a fixed set of them for validation.
-
-    files: OccKP-1 data files. shares: of each file among the windows, in their order; empty = by frames. batch_size: of
-    all processes that train together.
-    """
+class MocapWindows(MocapModule):
+    """Windows of motion capture files."""
 
     def __init__(
         self,
@@ -182,32 +157,9 @@ class MocapWindows(lightning.LightningDataModule):
         workers: int = 1,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        self.files, self.window, self.batch_size = files, window, batch_size
-        self.shares = shares_of(files, shares)
-        self.validation_windows, self.workers, self.seed = validation_windows, workers, seed
-        self._windows: dict[str, Windows] = {}
+        super().__init__(files, shares, batch_size, validation_windows, workers, seed)
+        self.window = window
 
-    def origin(self, step: str, clip: int, start: int) -> str:
-        """Where a window of a batch came from; step: "train" or "val"."""
-        return self._windows[step].origin(clip, start)
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        clips = read_clips(self.files, "train")
-        # a resumed run draws other windows; the trainer's epoch is not restored yet at this point, its step is
-        first_step = self.trainer.global_step if self.trainer else 0
-        rank, batch = share_of_process(self.trainer, self.batch_size)
-        windows = Windows(clips, self.shares, self.window, batch, self.seed, first_step, rank)
-        self._windows["train"] = windows
-        workers = self.workers
-        prefetch = 4 if workers else None
-        return DataLoader(
-            windows, batch_size=None, num_workers=workers, prefetch_factor=prefetch, persistent_workers=workers > 0
-        )
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        windows = Windows(read_clips(self.files, "val"), {}, self.window, self.batch_size, self.seed)
-        self._windows["val"] = windows
-        batches = iter(windows)
-        fixed = [next(batches) for _ in range(max(1, self.validation_windows // self.batch_size))]
-        return DataLoader(fixed, batch_size=None, shuffle=False)  # type: ignore[arg-type]
+    def draws(self, step: str, batch: int, first_step: int = 0, rank: int = 0) -> Windows:
+        shares = self.shares if step == "train" else {}
+        return Windows(read_clips(self.files, step), shares, self.window, batch, self.seed, first_step, rank)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from training.data.windows import Batch
+from training.data.batch import Batch
 from training.losses import masked_distance
 from training.recipes.recipe import Recipe
 

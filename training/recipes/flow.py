@@ -11,7 +11,7 @@ from torch import Tensor
 
 from occpose_core.checkpoint import NORMALISATION
 from occpose_core.errors import OccposeError
-from training.data.windows import Batch
+from training.data.batch import Batch
 from training.flow import FlowConfig, PoseFlow
 from training.poses import complete_poses
 from training.recipes.recipe import Recipe

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from occpose_core.errors import OccposeError
-from training.data.windows import Batch
+from training.data.batch import Batch
 from training.image_pose import image_pose, units_per_m
 from training.losses import gaussian_nll, mpjpe_loss
 from training.recipes.recipe import Recipe

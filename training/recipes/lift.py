@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from occpose_core.models.filling import Filling
-from training.data.windows import Batch
+from training.data.batch import Batch
 from training.losses import gaussian_nll, mpjpe_loss
 from training.recipes.recipe import Recipe, frozen
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.data.windows import Batch
+from training.data.batch import Batch
 from training.recipes.lift import LiftRecipe
 
 _THRESHOLD = 1e-4  # relative; less is no progress

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from occpose_core.files import write_atomically
 from occpose_core.skeleton import H36M17
-from training.data.windows import Batch
+from training.data.batch import Batch
 from training.losses import gaussian_nll, mpjpe_loss
 from training.recipes.spatiotemporal import SpatioTemporalRecipe
 

@@ -13,7 +13,7 @@ from torch.nn.functional import mse_loss
 from occpose_core.checkpoint import NORMALISATION, SCREEN, load_checkpoint
 from occpose_core.models.posegraphnet import PoseGraphNet
 from occpose_core.models.strided_posegraph import StridedPoseGraphFormer
-from training.data.windows import Batch
+from training.data.batch import Batch
 from training.losses import gaussian_nll, mpjpe_loss
 from training.recipes.recipe import Recipe, take_weights
 

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from training.data.windows import Batch
+from training.data.batch import Batch
 from training.losses import laplace_nll, weighted_mean
 from training.optimizers import muon_and_adam
 from training.recipes.recipe import Recipe

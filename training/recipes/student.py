@@ -10,7 +10,7 @@ from torch import Tensor
 
 from occpose_core.models.elepose import ElePose, normalise
 from occpose_core.models.filling import Filling
-from training.data.windows import Batch
+from training.data.batch import Batch
 from training.poses import complete_poses, newest
 from training.recipes.recipe import frozen
 from training.recipes.teacher import TeacherRecipe

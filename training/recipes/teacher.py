@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.data.windows import Batch
+from training.data.batch import Batch
 from training.flow import load_flow
 from training.poses import complete_poses, figures, newest
 from training.recipes.recipe import Recipe
