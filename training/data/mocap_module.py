@@ -72,7 +72,7 @@ def generator(seed: int, first_step: int, epoch: int, rank: int) -> np.random.Ge
 
 
 def probabilities(sizes: np.ndarray, clips: Sequence[Clip], shares: Mapping[str, float]) -> np.ndarray:
-    """Of each clip (N,) to be drawn: by its size (N,) among those of its source, whose share is given or by size too."""
+    """(N,) of each clip to be drawn: by its size (N,) in its source, whose share is as given, or by size too."""
     source = np.array([clip.source for clip in clips])
     weight = sizes / sizes.sum()
     for name in set(source):
