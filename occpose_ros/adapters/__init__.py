@@ -1,0 +1,52 @@
+"""Foreign messages to occpose's own types and back: the only place that knows how a message spells a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from occpose_ros.adapters.camera import camera_from_msg
+from occpose_ros.adapters.keypoints import (
+    MAX_PEOPLE_IN_MESSAGE,
+    KeypointsArray,
+    RejectedMessageError,
+    match_camera,
+    people_from_arrays,
+)
+from occpose_ros.adapters.occpose import keypoints_from_occpose_msg
+from occpose_ros.adapters.skeletons import (
+    confidence_of_sigma,
+    filled_keypoints_to_msg,
+    finite_skeletons,
+    skeleton_info_to_msg,
+    skeletons_to_msg,
+)
+
+
+class Family(NamedTuple):
+    """One message family: msgtype, as in "package/msg/Type", and read(msg, layout) -> KeypointsArray."""
+
+    msgtype: str
+    read: Callable[[Any, str], KeypointsArray]
+
+
+INPUTS: dict[str, Family] = {
+    "occpose": Family("occpose_ros/msg/Keypoints2DArray", keypoints_from_occpose_msg),
+}
+
+__all__ = [
+    "INPUTS",
+    "MAX_PEOPLE_IN_MESSAGE",
+    "Family",
+    "KeypointsArray",
+    "RejectedMessageError",
+    "camera_from_msg",
+    "confidence_of_sigma",
+    "filled_keypoints_to_msg",
+    "finite_skeletons",
+    "keypoints_from_occpose_msg",
+    "match_camera",
+    "people_from_arrays",
+    "skeleton_info_to_msg",
+    "skeletons_to_msg",
+]

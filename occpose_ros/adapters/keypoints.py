@@ -1,0 +1,123 @@
+"""What every message family is turned into, and the checks at the door.
+
+A fault of one joint or one person costs that joint or person and is counted in `dropped` under a reason; a fault of
+the whole message raises RejectedMessageError, which carries its reason. Messages may come from rclpy or from rosbags.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from occpose_core.errors import OccposeError
+from occpose_core.skeleton import H36M17, LayoutError, Skeleton, convert_keypoints, get_skeleton
+from occpose_core.types import Camera, Keypoints2D
+
+# More people than this in one message is a fault of the sender, not a crowd.
+MAX_PEOPLE_IN_MESSAGE = 1000
+# Coordinates beyond this are as wrong as NaN: no image is so large.
+_MAX_PX = 1e7
+# Image sizes whose aspect ratios differ by less than this are the same picture, resized.
+_ASPECT_TOLERANCE = 0.01
+
+
+class RejectedMessageError(OccposeError):
+    """A whole message is unusable. reason: the short name under which it is counted."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KeypointsArray:
+    """All people that a detector sees in one image, in `h36m17`.
+
+    stamp_ns: exposure of the image. frame_id: the camera's optical frame. layout: of the message. width, height: of the
+    image that the pixels refer to, 0 = that of the camera. dropped: reason -> count of joints or people left out.
+    """
+
+    stamp_ns: int
+    frame_id: str
+    layout: str
+    width: int
+    height: int
+    people: tuple[Keypoints2D, ...]
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+def skeleton_of(layout: str) -> Skeleton:
+    """The skeleton of a layout; raises RejectedMessageError."""
+    try:
+        return get_skeleton(layout)
+    except LayoutError as error:
+        raise RejectedMessageError("unknown_layout", str(error)) from None
+
+
+def check_crowd(people: int) -> None:
+    """Raise RejectedMessageError if a message holds absurdly many people."""
+    if people > MAX_PEOPLE_IN_MESSAGE:
+        raise RejectedMessageError(
+            "too_many_people",
+            f"a message holds {people} people, more than {MAX_PEOPLE_IN_MESSAGE}: check what publishes the keypoints",
+        )
+
+
+def people_from_arrays(
+    ids: Sequence[str], xy_px: np.ndarray, score: np.ndarray, skeleton: Skeleton, dropped: Counter[str]
+) -> tuple[Keypoints2D, ...]:
+    """Clean and convert raw keypoints to `h36m17`.
+
+    xy_px: (P, J, 2) float32 pixels and score: (P, J) float32, both of any value; J joints of `skeleton`. A joint with a
+    coordinate or score that is not finite (or absurd) is missing, scores are clamped to [0, 1]; both are counted in
+    `dropped`. Several people may have one id: the pipeline chooses.
+    """
+    wanted = ~(score <= 0)  # a joint that says itself that it is missing may hold anything
+    invalid = ~np.isfinite(score) | (wanted & ~(np.abs(xy_px) < _MAX_PX).all(axis=-1))
+    outside = ~invalid & ((score < 0) | (score > 1))
+    dropped.update(invalid_joint=int(invalid.sum()), score_out_of_range=int(outside.sum()))
+    clean = np.where(wanted & ~invalid, np.clip(score, 0.0, 1.0), 0.0).astype(np.float32)
+    xy_px, clean = convert_keypoints(xy_px, clean, skeleton, H36M17)
+    return tuple(Keypoints2D(id=ids[p], xy_px=xy_px[p], score=clean[p]) for p in range(len(ids)))
+
+
+def counts(dropped: Counter[str]) -> dict[str, int]:
+    """The counts that are not zero."""
+    return {reason: count for reason, count in dropped.items() if count}
+
+
+def match_camera(keypoints: KeypointsArray, camera: Camera) -> KeypointsArray:
+    """Bring keypoints to the camera's frame and image size: pixels of a resized image are scaled.
+
+    Raises RejectedMessageError if frame or aspect ratio differ.
+    """
+    frame_id = keypoints.frame_id.lstrip("/") or camera.frame_id
+    if not frame_id or frame_id != camera.frame_id:
+        raise RejectedMessageError(
+            "frame_id",
+            f"keypoints are in frame {keypoints.frame_id!r} but CameraInfo in {camera.frame_id!r}: remap camera_info to"
+            " the camera of the detector, and give both the frame_id of its optical frame",
+        )
+    scale = _scale(keypoints, camera)
+    people = keypoints.people
+    if scale is not None:  # pixel centres are at integer coordinates
+        people = tuple(replace(person, xy_px=(person.xy_px + 0.5) * scale - 0.5) for person in people)
+    return replace(keypoints, frame_id=frame_id, width=camera.width, height=camera.height, people=people)
+
+
+def _scale(keypoints: KeypointsArray, camera: Camera) -> np.ndarray | None:
+    """(2,) camera pixels per keypoint pixel, None if they are the same."""
+    width, height = keypoints.width, keypoints.height
+    if width == 0 or height == 0 or (width, height) == (camera.width, camera.height):
+        return None
+    scale = np.array([camera.width / width, camera.height / height], dtype=np.float64)
+    if abs(scale[0] / scale[1] - 1.0) > _ASPECT_TOLERANCE:
+        raise RejectedMessageError(
+            "image_size",
+            f"keypoints refer to an image of {width} x {height} but CameraInfo describes {camera.width} x"
+            f" {camera.height}, another aspect ratio: publish the CameraInfo of the image that the detector sees",
+        )
+    return scale
