@@ -34,6 +34,10 @@ class Seen:
         """(P, J) bool."""
         return np.asarray(self.score > 0)
 
+    def enough(self, config: PipelineConfig) -> np.ndarray:
+        """(P,) bool: whether so much is visible that the person can be lifted."""
+        return np.asarray(self.visible.sum(axis=-1) >= config.min_visible_joints)
+
     def on_rows(self, rows: np.ndarray, count: int) -> Seen:
         """Person i moved to row rows[i] of `count`; a negative row leaves the person out, other rows see nothing."""
 

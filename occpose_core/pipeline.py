@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from occpose_core.admission import Seen, admit, count
-from occpose_core.camera import PersonView, px_from_cam, px_from_rays, rays_from_cam
+from occpose_core.camera import PersonView, px_from_cam, px_from_rays
 from occpose_core.errors import OccposeError
 from occpose_core.geometry import place_root, stature_m
+from occpose_core.identities import Identities
 from occpose_core.person import People
 from occpose_core.pipeline_config import ASSUMED_HEIGHT_M, PipelineConfig
 from occpose_core.runtime.engine import FRAME_S, views_for
 from occpose_core.skeleton import H36M17
-from occpose_core.tracking import Tracker
 from occpose_core.types import Camera, Keypoints2D, Origin, Skeleton3D, State
 
 if TYPE_CHECKING:
@@ -72,13 +72,13 @@ class PosePipeline:
             )
         self.config = config or PipelineConfig()
         self._engine = engine
-        self._tracker = Tracker()
+        self._identities = Identities()
         self._published: tuple[str, ...] = ()
         self.reset()
 
     def reset(self) -> None:
         """Forget everybody and the time; ids given so far are not given again."""
-        self._tracker.reset()
+        self._identities.reset()
         info = self._engine.info
         # A network that remembers where hidden joints were needs nobody else to do so.
         self._people = People(info.frames, info.state_size, fuse=not info.remembers, smooth=not info.remembers)
@@ -103,8 +103,7 @@ class PosePipeline:
         ids, seen = admit(people, self.config, camera, dropped)
         self._stamp_ns, self._frame_id = stamp_ns, camera.frame_id
         self._people.keep(self._people.since_s(stamp_ns) <= self.config.gap_s)
-        seen = self._give_rows(ids, seen, stamp_ns, dropped)
-        self._forget_jumpers(seen, stamp_ns, dropped)
+        seen = self._identities.on_rows(ids, seen, self._people, stamp_ns, self.config, dropped)
         self._people.push(seen.rays, seen.score)
         filled_px = self._lift(seen, stamp_ns, ahead_s, camera, dropped)
         skeletons = self._skeletons(seen, filled_px, stamp_ns, camera)
@@ -114,42 +113,6 @@ class PosePipeline:
         self._published = now
         return PipelineOutput(stamp_ns=stamp_ns, skeletons=skeletons, lost_ids=lost, dropped=dict(dropped), reset=reset)
 
-    def _enough(self, seen: Seen) -> np.ndarray:
-        return np.asarray(seen.visible.sum(axis=-1) >= self.config.min_visible_joints)
-
-    def _give_rows(self, ids: list[str], seen: Seen, stamp_ns: int, dropped: Counter[str]) -> Seen:
-        """Name the nameless, add rows for newcomers, and sort what is seen by rows."""
-        nameless = np.flatnonzero([not name for name in ids])
-        given = self._tracker.assign(
-            seen.rays[nameless],
-            seen.visible[nameless],
-            stamp_ns,
-            min_joints=self.config.min_visible_joints,
-            ttl_s=self.config.gap_s,
-            taken=set(ids),
-        )
-        for person, name in zip(nameless, given, strict=True):
-            ids[person] = name
-        known = set(self._people.ids)
-        enough = self._enough(seen)
-        self._people.add([name for name, lift in zip(ids, enough, strict=True) if lift and name not in known])
-        row_of = {name: row for row, name in enumerate(self._people.ids)}
-        rows = np.array([row_of.get(name, -1) for name in ids], dtype=np.int64)
-        count(dropped, "too_few_joints", (rows < 0).sum())
-        return seen.on_rows(rows, len(self._people))
-
-    def _forget_jumpers(self, seen: Seen, stamp_ns: int, dropped: Counter[str]) -> None:
-        """Start anew the rows whose joints are where that person cannot be: the id has gone to somebody else."""
-        people = self._people
-        root, joints = people.pose_cam_m(stamp_ns, self.config.velocity_time_s)
-        away = np.linalg.norm(seen.rays - rays_from_cam(joints), axis=-1)
-        away_m = np.sort(np.where(seen.visible, away * root[:, 2:], np.inf))
-        median_m = away_m[np.arange(len(people)), np.maximum(seen.visible.sum(axis=-1) - 1, 0) // 2]
-        far_m = self.config.jump_m + self.config.jump_mps * people.since_s(stamp_ns)
-        jumped = people.rows["started"] & self._enough(seen) & (median_m > far_m)
-        count(dropped, "pose_jump", jumped.sum())
-        people.restart(jumped)
-
     def _lift(
         self, seen: Seen, stamp_ns: int, ahead_s: float, camera: Camera, dropped: Counter[str]
     ) -> np.ndarray | None:
@@ -157,7 +120,7 @@ class PosePipeline:
 
         ahead_s: since the step before.
         """
-        people, info, enough = self._people, self._engine.info, self._enough(seen)
+        people, info, enough = self._people, self._engine.info, seen.enough(self.config)
         asked = enough | info.remembers
         rows = np.flatnonzero(asked)
         if info.streaming and not asked.all():
