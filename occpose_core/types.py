@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -15,6 +16,7 @@ DISTORTION_COEFFICIENTS = {
     "rational_polynomial": (0, 8, 12, 14),
     "equidistant": (4,),
 }
+_SHORTEST_NORMAL = 1e-6  # shorter ones have no direction
 
 
 class CameraError(OccposeError):
@@ -29,11 +31,23 @@ class SkeletonError(OccposeError):
     """A 3D skeleton's arrays do not have one entry for each joint."""
 
 
+class GroundError(OccposeError):
+    """A ground plane is not a plane."""
+
+
 class State(IntEnum):
     """Whether a person is seen now or kept alive by prediction; values of Skeleton3D.msg."""
 
     TRACKED = 0
     OCCLUDED = 1
+
+
+class ScaleSource(IntEnum):
+    """Where a person's metric scale comes from: nowhere (1.70 m), the ground plane, or a known height."""
+
+    ASSUMED = 0
+    GROUND = 1
+    KNOWN = 2
 
 
 class Origin(IntEnum):
@@ -95,6 +109,28 @@ class Camera:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class GroundPlane:
+    """The ground in the axes of a camera's optical frame: points p with normal_cam . p = -distance_m.
+
+    normal_cam: (3,) float64, the direction up; its length is made 1. distance_m: of the camera above the ground, along
+    the normal; negative for a camera below it. Raises GroundError.
+    """
+
+    normal_cam: np.ndarray
+    distance_m: float
+
+    def __post_init__(self) -> None:
+        normal = np.asarray(self.normal_cam, dtype=np.float64)
+        length = float(np.linalg.norm(normal)) if normal.shape == (3,) else math.nan
+        if not (math.isfinite(length) and length > _SHORTEST_NORMAL and math.isfinite(self.distance_m)):
+            raise GroundError(
+                "a ground plane needs a normal of three numbers that are not all 0, and a distance,"
+                f" got {normal.tolist()} and {self.distance_m}"
+            )
+        object.__setattr__(self, "normal_cam", normal / length)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Keypoints2D:
     """One person's 2D keypoints in `h36m17`.
 
@@ -129,8 +165,8 @@ class Skeleton3D:
     """One person's completed 3D skeleton in `h36m17`, camera optical frame.
 
     joints_cam_m: (J, 3) m, finite. sigma_m: (J,) m, one standard deviation. origin: (J,) uint8 of Origin.
-    kpts_px: (J, 2) the completed 2D pose. height_m: stature used for the metric scale; metric: False if it was assumed.
-    Raises SkeletonError.
+    kpts_px: (J, 2) the completed 2D pose. height_m: stature used for the metric scale; scale_source: where it comes
+    from; metric: False if it was assumed or is not sure enough yet. Raises SkeletonError.
     """
 
     id: str
@@ -141,6 +177,7 @@ class Skeleton3D:
     kpts_px: np.ndarray
     height_m: float
     metric: bool
+    scale_source: ScaleSource = ScaleSource.ASSUMED
 
     def __post_init__(self) -> None:
         shapes = (self.joints_cam_m.shape, self.sigma_m.shape, self.origin.shape, self.kpts_px.shape)

@@ -11,6 +11,8 @@ from occpose_core.types import (
     DISTORTION_COEFFICIENTS,
     Camera,
     CameraError,
+    GroundError,
+    GroundPlane,
     Keypoints2D,
     KeypointsError,
     Skeleton3D,
@@ -110,3 +112,18 @@ def test_skeletons_refuse_arrays_that_do_not_fit(field, shape):
 def test_border_types_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         camera().width = 3
+
+
+def test_a_ground_plane_has_a_normal_of_length_one():
+    plane = GroundPlane(normal_cam=[0, -3, 4], distance_m=1.2)
+    assert plane.normal_cam == pytest.approx([0, -0.6, 0.8])
+    assert plane.normal_cam.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("normal", "distance_m"),
+    [((0, 0, 0), 1.0), ((0, 1), 1.0), ((0, np.nan, 1), 1.0), ((0, np.inf, 1), 1.0), ((0, -1, 0), np.nan)],
+)
+def test_what_is_no_plane_is_refused(normal, distance_m):
+    with pytest.raises(GroundError, match="a ground plane needs a normal of three numbers"):
+        GroundPlane(normal_cam=normal, distance_m=distance_m)
