@@ -15,6 +15,11 @@ from rclpy.qos import (
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
 # Inputs: best effort hears every publisher. A few are kept, so that a busy moment loses nothing unseen: the callback
 # only hands over, and the mailbox behind it keeps the newest and counts the rest.
 SENSOR = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
@@ -42,3 +47,11 @@ def on_incompatible(node: Node, topic: str, end: str) -> Callable[[Any], None]:
         )
 
     return incompatible
+
+
+def subscribe(node: Node, kind: Any, topic: str, callback: Callable[[Any], None], qos: QoSProfile = SENSOR) -> Any:
+    """Subscribe with policies that parameters may override, and an error in the log if a publisher's do not fit."""
+    events = SubscriptionEventCallbacks(incompatible_qos=on_incompatible(node, topic, "subscription"))
+    return node.create_subscription(
+        kind, topic, callback, qos, event_callbacks=events, qos_overriding_options=overridable()
+    )

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from occpose_ros.markers import LAYERS
-from occpose_ros.parameters import NodeParameters, ParameterError, changed, explain
+from occpose_ros.parameter_fields import ParameterError, changed, explain
+from occpose_ros.parameters import NodeParameters
 
 ROOT = Path(__file__).parents[2]
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
@@ -24,7 +25,7 @@ def test_the_configuration_file_holds_every_default():
 
 
 def test_every_parameter_has_its_meaning_and_reason():
-    text = explain()
+    text = explain(NodeParameters)
     for name, item in PARAMETERS.items():
         assert item.metadata["what"] and item.metadata["why"] and name in text
 
