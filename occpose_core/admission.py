@@ -54,7 +54,8 @@ def admit(
 ) -> tuple[list[str], Seen]:
     """Ids ("" = none, else unique) and keypoints of the people to go on with, in their order.
 
-    Joints below min_score or too far outside the image become invisible. Of people with the same id the one with the
+    Joints below min_score or too far outside the image become invisible; those a little outside count the less, the
+    farther they are, for detectors guess them. Of people with the same id the one with the
     highest score sum stays; beyond max_persons the largest and surest stay. `dropped` is counted up. PeopleError.
     """
     for person in people:
@@ -64,7 +65,8 @@ def admit(
             )
     xy_px = np.stack([person.xy_px for person in people]) if people else np.zeros((0, _J, 2), dtype=np.float32)
     score = np.stack([person.score for person in people]) if people else np.zeros((0, _J), dtype=np.float32)
-    visible = (score > 0) & (score >= config.min_score) & _near_image(xy_px, config.image_margin, camera)
+    score = np.where(score > 0, score * _trust(xy_px, config.image_margin, camera), np.float32(0))
+    visible = (score > 0) & (score >= config.min_score)
     chosen = _choose([person.id for person in people], xy_px, np.where(visible, score, 0), config.max_persons, dropped)
     xy_px, score, visible = xy_px[chosen], score[chosen], visible[chosen]
     xy_px = np.where(visible[..., None], xy_px, np.float32(0))
@@ -73,10 +75,12 @@ def admit(
     return [people[person].id for person in chosen], seen
 
 
-def _near_image(xy_px: np.ndarray, margin: float, camera: Camera) -> np.ndarray:
-    """(P, J) bool; False where a coordinate is not finite."""
-    size = np.array([camera.width, camera.height])
-    return np.asarray(((xy_px >= -margin * size) & (xy_px <= (1 + margin) * size)).all(axis=-1))
+def _trust(xy_px: np.ndarray, margin: float, camera: Camera) -> np.ndarray:
+    """(P, J) float32: 1 in the image, falling to 0 at the margin (image sizes); 0 where a coordinate is not finite."""
+    size = np.array([camera.width, camera.height], dtype=np.float32)
+    outside = np.maximum(-xy_px, xy_px - size) / size
+    trust = np.where(outside > 0, 1 - outside / max(margin, 1e-6), 1)
+    return np.asarray(np.where(np.isfinite(xy_px), np.maximum(trust, 0), 0).min(axis=-1), dtype=np.float32)
 
 
 def _choose(

@@ -30,7 +30,11 @@ class PipelineConfig:
         4, 2, 17, "joints", "people with fewer are not lifted: less than a limb and its root says too little"
     )
     image_margin: float = _setting(
-        0.1, 0.0, 10.0, "image sizes", "joints farther outside the image count as missing; detectors guess them"
+        0.1,
+        0.0,
+        10.0,
+        "image sizes",
+        "a joint outside the image counts the less the farther it is, and here not at all: detectors guess them",
     )
     max_persons: int = _setting(
         20, 1, 1000, "people", "the largest and surest are kept, so that a crowd does not break the rate"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from occpose_core.admission import PeopleError
+from occpose_core.admission import PeopleError, admit
 from occpose_core.camera import px_from_cam
 from occpose_core.geometry import stature_m
 from occpose_core.pipeline import PipelineError, PosePipeline
@@ -193,6 +194,23 @@ def test_joints_a_little_outside_the_image_are_kept():
     (cut,) = pipeline(image_margin=0.0).step([person], 0, CAMERA).skeletons
     assert (kept.origin == Origin.MEASURED).all()
     assert ((cut.origin == Origin.FILLED) == outside).all()
+
+
+@pytest.mark.parametrize(
+    ("outside_px", "share"),
+    [
+        pytest.param(0.0, 1.0, id="at the border"),
+        pytest.param(36.0, 0.5, id="half the margin"),
+        pytest.param(71.0, 1 / 72, id="nearly the margin"),
+        pytest.param(72.0, 0.0, id="the margin"),
+        pytest.param(1e6, 0.0, id="far away"),
+    ],
+)
+def test_joints_outside_the_image_count_the_less_the_farther_they_are(outside_px, share):
+    person = standing(0.0, 0.0, 5.0)
+    person.xy_px[3, 1] = 720 + outside_px
+    _, seen = admit([person], PipelineConfig(min_score=0.0), CAMERA, Counter())
+    np.testing.assert_allclose(seen.score[0], np.where(np.arange(17) == 3, share, 1) * person.score, rtol=1e-4)
 
 
 # --- masks, order, determinism
