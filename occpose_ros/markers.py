@@ -1,8 +1,8 @@
 """Skeletons as RViz markers: four markers and a label for each person.
 
 Layers (namespaces): `joints` and `bones` of measured joints, `filled_joints` and `filled_bones` where a joint is an
-estimate, in another colour and translucent, and `labels`. The colours are told apart by colour-blind people too
-(Okabe and Ito, 2008). A joint fades as its standard deviation grows; an unknown joint is left out.
+estimate, in another colour (appearance.py) and translucent, and `labels`. A joint fades as its standard deviation
+grows; an unknown joint is left out.
 
 RViz keeps a marker until its lifetime ends, it is replaced, or deleted; so an empty layer and a person who is gone are
 deleted explicitly, and the lifetime is only the safety net for a node that died.
@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from occpose_core.skeleton import H36M17
-from occpose_core.types import Origin, Skeleton3D, State
+from occpose_core.types import Origin, Skeleton3D
 from occpose_ros.adapters import confidence_of_sigma
+from occpose_ros.appearance import FILLED_RGB, MEASURED_RGB, label_of, label_rgb
 from occpose_ros.message_types import NANOSECONDS, MessageTypes
 
 # namespace -> type: RViz re-creates a marker whose type changes, so a layer has one
@@ -29,8 +30,6 @@ LAYERS = {
     "filled_bones": "LINE_LIST",
     "labels": "TEXT_VIEW_FACING",
 }
-_MEASURED_RGB = (0.337, 0.706, 0.914)  # sky blue
-_FILLED_RGB = (0.902, 0.624, 0.0)  # orange
 _FILLED_ALPHA = 0.6
 _MIN_ALPHA = 0.12
 _ALPHA_STEPS = 128
@@ -94,7 +93,7 @@ def _base(header: Any, lifetime_s: float, types: MessageTypes) -> dict[str, Any]
         "action": types.Marker.ADD,
         "pose": _pose((0.0, 0.0, 0.0), types),
         "scale": types.Vector3(x=1.0, y=1.0, z=1.0),
-        "color": _colour(_MEASURED_RGB, 1.0, types),
+        "color": _colour(MEASURED_RGB, 1.0, types),
         "lifetime": types.Duration(sec=seconds, nanosec=nanoseconds),
         "frame_locked": False,
         "points": [],
@@ -165,10 +164,10 @@ def _person(skeleton: Skeleton3D, base: dict[str, Any], palette: _Palette, types
         return types.Marker(**base | fields)
 
     return [
-        vertices("joints", np.flatnonzero(measured), _JOINT_DIAMETER_M, _MEASURED_RGB, 1.0),
-        vertices("bones", _BONES[bone_measured].ravel(), _BONE_WIDTH_M, _MEASURED_RGB, 1.0),
-        vertices("filled_joints", np.flatnonzero(usable & ~measured), _JOINT_DIAMETER_M, _FILLED_RGB, _FILLED_ALPHA),
-        vertices("filled_bones", _BONES[bone_filled].ravel(), _BONE_WIDTH_M, _FILLED_RGB, _FILLED_ALPHA),
+        vertices("joints", np.flatnonzero(measured), _JOINT_DIAMETER_M, MEASURED_RGB, 1.0),
+        vertices("bones", _BONES[bone_measured].ravel(), _BONE_WIDTH_M, MEASURED_RGB, 1.0),
+        vertices("filled_joints", np.flatnonzero(usable & ~measured), _JOINT_DIAMETER_M, FILLED_RGB, _FILLED_ALPHA),
+        vertices("filled_bones", _BONES[bone_filled].ravel(), _BONE_WIDTH_M, FILLED_RGB, _FILLED_ALPHA),
         _label(skeleton, usable, base, types),
     ]
 
@@ -178,13 +177,12 @@ def _label(skeleton: Skeleton3D, usable: np.ndarray, base: dict[str, Any], types
         return _delete(base, "labels", types)
     joints_cam_m = skeleton.joints_cam_m[usable]
     x, y, z = joints_cam_m[np.argmin(joints_cam_m[:, 1])].tolist()  # y points down
-    rgb = _FILLED_RGB if skeleton.state == State.OCCLUDED else _MEASURED_RGB
     fields = {
         "ns": "labels",
         "type": getattr(types.Marker, LAYERS["labels"]),
         "pose": _pose((x, y - _TEXT_ABOVE_HEAD_M, z), types),
         "scale": types.Vector3(x=0.0, y=0.0, z=_TEXT_HEIGHT_M),
-        "color": _colour(rgb, 1.0, types),
-        "text": f"{skeleton.id or '?'} (hidden)" if skeleton.state == State.OCCLUDED else skeleton.id or "?",
+        "color": _colour(label_rgb(skeleton.state), 1.0, types),
+        "text": label_of(skeleton.id, skeleton.state),
     }
     return types.Marker(**base | fields)

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
-
-try:
-    from rclpy.event_handler import PublisherEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import PublisherEventCallbacks
 
 from occpose_core.skeleton import H36M17
 from occpose_core.types import Camera, Skeleton3D
@@ -20,7 +13,7 @@ from occpose_ros.adapters import filled_keypoints_to_msg, skeleton_info_to_msg, 
 from occpose_ros.markers import delete_all_markers, skeleton_markers
 from occpose_ros.message_types import MessageTypes, header_to_msg
 from occpose_ros.parameters import NodeParameters
-from occpose_ros.qos import LATCHED, RELIABLE, on_incompatible, overridable
+from occpose_ros.qos import LATCHED, RELIABLE, advertise
 
 
 class Outputs:
@@ -34,16 +27,10 @@ class Outputs:
         self._types = types
         self._marker_ids: dict[str, int] = {}
         self._frame_id = ""
-        self._skeletons = self._publisher(types.Skeleton3DArray, "skeletons", RELIABLE)
-        self._markers = self._publisher(types.MarkerArray, "markers", RELIABLE)
-        self._filled = self._publisher(types.Keypoints2DArray, "filled_keypoints", RELIABLE)
-        self._info = self._publisher(types.SkeletonInfo, "skeleton_info", LATCHED)
-
-    def _publisher(self, kind: Any, topic: str, qos: QoSProfile) -> Any:
-        events = PublisherEventCallbacks(incompatible_qos=on_incompatible(self._node, topic, "publisher"))
-        return self._node.create_lifecycle_publisher(
-            kind, topic, qos, event_callbacks=events, qos_overriding_options=overridable()
-        )
+        self._skeletons = advertise(node, types.Skeleton3DArray, "skeletons", RELIABLE)
+        self._markers = advertise(node, types.MarkerArray, "markers", RELIABLE)
+        self._filled = advertise(node, types.Keypoints2DArray, "filled_keypoints", RELIABLE)
+        self._info = advertise(node, types.SkeletonInfo, "skeleton_info", LATCHED)
 
     def publish_info(self) -> None:
         """Say what the numbers of a skeleton mean; late subscribers hear it too."""
@@ -78,6 +65,12 @@ class Outputs:
         if parameters.publish_filled and self._filled.get_subscription_count() > 0:
             self._filled.publish(filled_keypoints_to_msg(skeletons, camera, stamp_ns=stamp_ns, types=types))
         return latency_ms
+
+    def wanted(self, parameters: NodeParameters) -> bool:
+        """Whether anybody listens to anything that is published."""
+        publishers = (self._skeletons, self._markers, self._filled)
+        wanted = (True, parameters.publish_markers, parameters.publish_filled)
+        return any(on and p.get_subscription_count() > 0 for on, p in zip(wanted, publishers, strict=True))
 
     def clear_markers(self, stamp_ns: int) -> None:
         """Remove everything from RViz."""

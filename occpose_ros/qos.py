@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.qos import (
     QoSDurabilityPolicy,
@@ -16,9 +17,9 @@ from rclpy.qos import (
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 # Inputs: best effort hears every publisher. A few are kept, so that a busy moment loses nothing unseen: the callback
 # only hands over, and the mailbox behind it keeps the newest and counts the rest.
@@ -54,4 +55,12 @@ def subscribe(node: Node, kind: Any, topic: str, callback: Callable[[Any], None]
     events = SubscriptionEventCallbacks(incompatible_qos=on_incompatible(node, topic, "subscription"))
     return node.create_subscription(
         kind, topic, callback, qos, event_callbacks=events, qos_overriding_options=overridable()
+    )
+
+
+def advertise(node: LifecycleNode, kind: Any, topic: str, qos: QoSProfile = RELIABLE) -> Any:
+    """A lifecycle publisher, with policies that parameters may override and an error in the log as `subscribe` has."""
+    events = PublisherEventCallbacks(incompatible_qos=on_incompatible(node, topic, "publisher"))
+    return node.create_lifecycle_publisher(
+        kind, topic, qos, event_callbacks=events, qos_overriding_options=overridable()
     )
