@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 from occpose_core.pipeline import PosePipeline
-from occpose_core.types import Camera, Origin
-from occpose_ros.adapters import KeypointsArray, RejectedMessageError, finite_skeletons, match_camera
+from occpose_core.types import Camera
+from occpose_ros.adapters import KeypointsArray, RejectedMessageError, assumed_camera, finite_skeletons, match_camera
 from occpose_ros.diagnostics import Statistics
-from occpose_ros.message_types import stamp_ns_from_msg
 from occpose_ros.outputs import Outputs
 from occpose_ros.parameters import NodeParameters
-
-
-@dataclass(frozen=True, kw_only=True)
-class Received:
-    """A keypoints message and when it came, in monotonic seconds."""
-
-    msg: Any
-    received_s: float
+from occpose_ros.timing import Received, age_s, other_clock, stamped
 
 
 class Answerer:
@@ -46,11 +37,21 @@ class Answerer:
         self._read_keypoints = read_keypoints
         self._now_ns = now_ns
         self._warn = warn
+        self._resting = False
+        self._told_clock = False
 
     def answer(self, received: Received, camera: Camera | None, parameters: NodeParameters) -> None:
-        """Publish the skeletons of one message; RejectedMessageError if it cannot be answered."""
-        keypoints = self._read(received.msg, camera, parameters)
-        assert camera is not None
+        """Publish the skeletons of one message; RejectedMessageError if it cannot be answered.
+
+        camera: as CameraInfo says, None if none has come.
+        """
+        if self._rests(parameters):
+            self._statistics.rested()
+            return
+        keypoints = self._read(received, parameters)
+        calibrated = camera is not None
+        camera = camera or self._assumed(keypoints, parameters)
+        keypoints = match_camera(keypoints, camera)
         self._pipeline.config = parameters.pipeline_config()
         begun_s = time.monotonic()
         output = self._pipeline.step(keypoints.people, keypoints.stamp_ns, camera)
@@ -64,6 +65,8 @@ class Answerer:
             return
         skeletons = finite_skeletons(output.skeletons)
         self._statistics.dropped({"non_finite": len(output.skeletons) - len(skeletons)})
+        if not calibrated:
+            skeletons = tuple(replace(skeleton, metric=False) for skeleton in skeletons)
         latency_ms = self._outputs.publish(
             skeletons,
             output.lost_ids,
@@ -73,27 +76,42 @@ class Answerer:
             reset=output.reset,
             parameters=parameters,
         )
-        self._statistics.answered(
-            people=len(skeletons),
-            joints=sum(len(skeleton.origin) for skeleton in skeletons),
-            filled_joints=sum(int((skeleton.origin == Origin.FILLED).sum()) for skeleton in skeletons),
-            step_ms=step_ms,
-            latency_ms=latency_ms,
-        )
+        self._statistics.answered(skeletons, step_ms=step_ms, latency_ms=latency_ms)
 
-    def _read(self, msg: Any, camera: Camera | None, parameters: NodeParameters) -> KeypointsArray:
-        if camera is None:
+    def _read(self, received: Received, parameters: NodeParameters) -> KeypointsArray:
+        keypoints = self._read_keypoints(received.msg, parameters.layout)
+        if keypoints.stamp_ns == 0:
+            keypoints = stamped(keypoints, received, parameters.zero_stamps)
+            self._statistics.dropped({"no_stamp": 1})
+            self._warn("no_stamp", "keypoints have the stamp 0: their time of arrival is used, which is less exact")
+        age = age_s(keypoints.stamp_ns, self._now_ns(), parameters.max_age_s)
+        self._statistics.aged(age)
+        self._told_clock = self._told_clock or self._tell(other_clock(age))
+        return keypoints
+
+    def _assumed(self, keypoints: KeypointsArray, parameters: NodeParameters) -> Camera:
+        if not parameters.assumed_fov_deg:
             raise RejectedMessageError(
-                "no_camera_info", "no CameraInfo has come yet: start the camera, or remap camera_info to its topic"
+                "no_camera_info",
+                "no CameraInfo has come yet: start the camera, remap camera_info to its topic, or set assumed_fov_deg",
             )
-        age_s = (self._now_ns() - stamp_ns_from_msg(msg.header.stamp)) * 1e-9
-        if parameters.max_age_s > 0 and age_s > parameters.max_age_s:
-            raise RejectedMessageError(
-                "too_old",
-                f"keypoints are {age_s:.2f} s old, more than max_age_s ({parameters.max_age_s:g} s): raise it, speed up"
-                " the detector, or, if this is a recording, set use_sim_time",
-            )
-        return match_camera(self._read_keypoints(msg, parameters.layout), camera)
+        self._warn("assumed_camera", f"no CameraInfo: a camera of {parameters.assumed_fov_deg:g} degrees is assumed")
+        return assumed_camera(keypoints, parameters.assumed_fov_deg)
+
+    def _rests(self, parameters: NodeParameters) -> bool:
+        """Whether nobody listens and that is a reason to do nothing; then the past is forgotten, for it gets stale."""
+        rests = parameters.lazy and not self._outputs.wanted(parameters)
+        if rests and not self._resting:
+            self._pipeline.reset()
+            self._outputs.clear_markers(self._now_ns())
+        self._resting = rests
+        return rests
+
+    def _tell(self, sentence: str) -> bool:
+        """Warn if there is a sentence; whether there was."""
+        if sentence:
+            self._warn("other_clock", sentence)
+        return bool(sentence)
 
     def forget(self) -> None:
         """Forget everybody and clear RViz."""

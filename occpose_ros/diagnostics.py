@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from occpose_core.types import Origin, ScaleSource, Skeleton3D
+
 # An error is shown for as long as it happens, and at least this long, so that a person can read it.
 _ERROR_SHOWN_S = 10.0
+_TOTALS = ("received", "answered", "rested", "resets", "callback_errors")
 
 
 @dataclass(kw_only=True)
@@ -22,7 +25,8 @@ class Period:
     started_s: float = field(default_factory=time.monotonic)
     received: int = 0
     answered: int = 0
-    people: int = 0
+    rested: int = 0
+    scales: Counter[ScaleSource] = field(default_factory=Counter)  # of the people of the last answer
     joints: int = 0
     filled_joints: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -34,6 +38,11 @@ class Period:
         """Length so far."""
         return max(time.monotonic() - self.started_s, 1e-3)
 
+    @property
+    def people(self) -> int:
+        """How many there were in the last answer."""
+        return sum(self.scales.values())
+
 
 class Statistics:
     """Counters of a node; every method may be called from any thread (one lock, held for microseconds)."""
@@ -43,6 +52,7 @@ class Statistics:
         self._period = Period()
         self._total: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
+        self._age_s = self._received_s = np.nan
         self._last_error = ""
         self._last_error_s = -np.inf
 
@@ -51,6 +61,12 @@ class Statistics:
         with self._lock:
             self._period.received += 1
             self._total["received"] += 1
+            self._received_s = time.monotonic()
+
+    def aged(self, age_s: float) -> None:
+        """The newest keypoints message had this age, by its stamp, when it was read."""
+        with self._lock:
+            self._age_s = age_s
 
     def dropped(self, reasons: Mapping[str, int]) -> None:
         """Joints, people or messages were left out: reason -> count."""
@@ -58,17 +74,24 @@ class Statistics:
             self._period.dropped.update(reasons)
             self._dropped.update(reasons)
 
-    def answered(self, *, people: int, joints: int, filled_joints: int, step_ms: float, latency_ms: float) -> None:
+    def answered(self, skeletons: Sequence[Skeleton3D], *, step_ms: float, latency_ms: float) -> None:
         """A keypoints message was answered."""
+        filled = sum(int((skeleton.origin == Origin.FILLED).sum()) for skeleton in skeletons)
         with self._lock:
             period = self._period
             period.answered += 1
-            period.people = people
-            period.joints += joints
-            period.filled_joints += filled_joints
+            period.scales = Counter(skeleton.scale_source for skeleton in skeletons)
+            period.joints += sum(len(skeleton.origin) for skeleton in skeletons)
+            period.filled_joints += filled
             period.step_ms.append(step_ms)
             period.latency_ms.append(latency_ms)
             self._total["answered"] += 1
+
+    def rested(self) -> None:
+        """A keypoints message was not answered because nobody listens."""
+        with self._lock:
+            self._period.rested += 1
+            self._total["rested"] += 1
 
     def error(self, sentence: str) -> None:
         """A callback failed and was stopped at the border."""
@@ -83,6 +106,12 @@ class Statistics:
             self._total["resets"] += 1
 
     @property
+    def age_s(self) -> float:
+        """Of the newest keypoints message when it was read; NaN if there was none."""
+        with self._lock:
+            return self._age_s
+
+    @property
     def recent_error(self) -> str:
         """The last error, "" if it is old."""
         with self._lock:
@@ -94,13 +123,17 @@ class Statistics:
             period, self._period = self._period, Period()
             values = {
                 "input rate (Hz)": f"{period.received / period.seconds:.1f}",
+                "input age (s)": f"{self._age_s:.3f}",
+                "input silence (s)": f"{time.monotonic() - self._received_s:.3f}",
                 "output rate (Hz)": f"{period.answered / period.seconds:.1f}",
                 "people": str(period.people),
+                **{f"people.scale_{scale.name.lower()}": str(period.scales[scale]) for scale in ScaleSource},
                 "filled joints (share)": f"{period.filled_joints / max(period.joints, 1):.3f}",
                 **_percentiles("latency", period.latency_ms),
                 **_percentiles("step", period.step_ms),
-                **{name: str(self._total[name]) for name in ("received", "answered", "resets", "callback_errors")},
+                **{name: str(self._total[name]) for name in _TOTALS},
                 **{f"dropped.{reason}": str(count) for reason, count in sorted(self._dropped.items())},
+                **{f"dropped_now.{reason}": str(period.dropped[reason]) for reason in sorted(self._dropped)},
                 "last error": self._last_error,
             }
         return period, values
@@ -108,7 +141,7 @@ class Statistics:
 
 def _percentiles(name: str, values_ms: list[float]) -> dict[str, str]:
     return {
-        f"{name} p{percent} (ms)": f"{np.percentile(values_ms, percent):.1f}" if values_ms else "-"
+        f"{name} p{percent} (ms)": f"{np.percentile(values_ms, percent) if values_ms else np.nan:.1f}"
         for percent in (50, 95)
     }
 

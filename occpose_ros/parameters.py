@@ -10,9 +10,11 @@ from occpose_core.runtime import BACKENDS, DEFAULT_MODEL
 from occpose_core.skeleton import SKELETONS
 from occpose_ros.adapters import INPUTS
 from occpose_ros.parameter_fields import ParameterError, check, parameter
+from occpose_ros.timing import ZERO_STAMPS
 
 _PIPELINE: dict[str, Any] = {item.name: item for item in fields(PipelineConfig)}
 _SMALLEST_PERSON_M = _PIPELINE["target_height_m"].metadata["low"]
+_NARROWEST_FOV_DEG, _WIDEST_FOV_DEG = 1.0, 170.0  # a pinhole camera sees no more
 
 
 def _setting(name: str, what: str) -> Any:
@@ -59,11 +61,32 @@ class NodeParameters:
     hold_s: float = _setting("hold_s", "a person of whom nothing is seen is predicted for this long, then lost")
     min_cutoff_hz: float = _setting("min_cutoff_hz", "smoothing at rest: lower is calmer and later; 0.0: none")
     beta: float = _setting("beta", "how much less smoothing there is in motion")
+    assumed_fov_deg: float = parameter(
+        0.0,
+        "horizontal field of view in degrees of the camera that is assumed until CameraInfo comes; `metric` is false"
+        " then; 0.0: the node waits for CameraInfo",
+        "a wrong camera gives wrong skeletons",
+        bounds=(0.0, _WIDEST_FOV_DEG),
+        live=True,
+    )
+    zero_stamps: str = parameter(
+        "arrival",
+        "what becomes of keypoints whose stamp is 0: they get that of their `arrival`, or `drop`",
+        "a detector that never sets its stamps has nothing else, and the log says so",
+        choices=ZERO_STAMPS,
+        live=True,
+    )
     max_age_s: float = parameter(
         0.0,
         "keypoints older than this are dropped; 0.0: none are",
         "recordings, and cameras with their own clock",
         bounds=(0.0, 3600.0),
+        live=True,
+    )
+    lazy: bool = parameter(
+        False,
+        "do nothing while nobody listens; who comes then finds people without a past",
+        "people are known already when somebody comes",
         live=True,
     )
     publish_markers: bool = parameter(True, "publish RViz markers while somebody listens", "free otherwise", live=True)
@@ -90,6 +113,12 @@ class NodeParameters:
             raise ParameterError(
                 f"person_height_m must be 0.0 (unknown) or lie in {_SMALLEST_PERSON_M} to"
                 f" {_PIPELINE['target_height_m'].metadata['high']}, got {self.person_height_m}"
+            )
+
+        if 0 < self.assumed_fov_deg < _NARROWEST_FOV_DEG:
+            raise ParameterError(
+                f"assumed_fov_deg must be 0.0 (wait for CameraInfo) or lie in {_NARROWEST_FOV_DEG} to"
+                f" {_WIDEST_FOV_DEG}, got {self.assumed_fov_deg}"
             )
 
     def pipeline_config(self) -> PipelineConfig:

@@ -25,7 +25,7 @@ from occpose_core.pipeline import PosePipeline
 from occpose_core.runtime import load
 from occpose_core.types import Camera, CameraError
 from occpose_ros.adapters import INPUTS, RejectedMessageError, camera_from_msg
-from occpose_ros.answerer import Answerer, Received
+from occpose_ros.answerer import Answerer
 from occpose_ros.diagnostics import Period, verdict
 from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.message_types import MessageTypes, message_class
@@ -34,6 +34,7 @@ from occpose_ros.parameter_fields import explain
 from occpose_ros.parameters import NodeParameters
 from occpose_ros.process import run
 from occpose_ros.qos import subscribe
+from occpose_ros.timing import Received, other_clock
 from occpose_ros.worker import LatestWorker
 
 
@@ -126,7 +127,8 @@ class PoseNode(ManagedNode):
         if self._worker is None:
             return
         self.statistics.received()
-        if self._worker.offer(Received(msg=msg, received_s=time.monotonic())):
+        received = Received(msg=msg, received_s=time.monotonic(), received_ns=self.get_clock().now().nanoseconds)
+        if self._worker.offer(received):
             self.statistics.dropped({"replaced": 1})
 
     def _on_clock_jump(self, jump: Any) -> None:
@@ -146,13 +148,18 @@ class PoseNode(ManagedNode):
         waits_for_clock = self.get_parameter("use_sim_time").value and self.get_clock().now().nanoseconds == 0
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted((+period.dropped).items()))
         keypoints, camera_info = (self.resolve_topic_name(topic) for topic in ("keypoints", "camera_info"))
+        fov_deg = self.parameters.assumed_fov_deg
+        assumed = f": a field of view of {fov_deg:g} degrees is assumed" if fov_deg else ""
+        strange_age = other_clock(self.statistics.age_s)
         cases = (
             (DiagnosticStatus.ERROR, error, error),
             (DiagnosticStatus.OK, self.state != "active", self.state),
             (DiagnosticStatus.STALE, waits_for_clock, "use_sim_time is true, but nothing publishes /clock"),
-            (DiagnosticStatus.WARN, self.camera is None, f"no CameraInfo on {camera_info}"),
+            (DiagnosticStatus.WARN, self.camera is None, f"no CameraInfo on {camera_info}{assumed}"),
             (DiagnosticStatus.WARN, dropped, f"dropped in {period.seconds:.1f} s: {dropped}"),
             (DiagnosticStatus.WARN, not period.received, f"no keypoints on {keypoints}"),
+            (DiagnosticStatus.WARN, strange_age, strange_age),
+            (DiagnosticStatus.OK, period.rested and not period.answered, "idle: nobody listens"),
         )
         return verdict(cases, f"{period.people} people at {period.answered / period.seconds:.1f} Hz")
 

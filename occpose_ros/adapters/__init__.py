@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from occpose_ros.adapters.camera import camera_from_msg
+from occpose_ros.adapters.camera import assumed_camera, camera_from_msg
 from occpose_ros.adapters.keypoints import (
     MAX_PEOPLE_IN_MESSAGE,
     KeypointsArray,
@@ -40,6 +40,7 @@ __all__ = [
     "Family",
     "KeypointsArray",
     "RejectedMessageError",
+    "assumed_camera",
     "camera_from_msg",
     "confidence_of_sigma",
     "filled_keypoints_to_msg",

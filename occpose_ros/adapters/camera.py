@@ -1,4 +1,4 @@
-"""sensor_msgs/CameraInfo to the core's Camera."""
+"""The core's Camera, from sensor_msgs/CameraInfo or, without it, from an assumption."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from occpose_core.types import Camera, CameraError
+from occpose_ros.adapters.keypoints import KeypointsArray, RejectedMessageError
 
 _DISTORTION_MODELS = {
     "": "none",
@@ -47,3 +48,22 @@ def camera_from_msg(msg: Any, rectified: bool = False) -> Camera:
     K[:2] /= binning[:, None]
     width, height = (int(pixels) for pixels in size // binning)
     return Camera(width=width, height=height, K=K, D=D, distortion_model=distortion_model, frame_id=frame_id)
+
+
+def assumed_camera(keypoints: KeypointsArray, fov_deg: float) -> Camera:
+    """A pinhole camera for keypoints without CameraInfo: square pixels, horizontal field of view fov_deg.
+
+    Raises RejectedMessageError if the keypoints do not say how large their image is.
+    """
+    width, height = keypoints.width, keypoints.height
+    if width <= 0 or height <= 0:
+        raise RejectedMessageError(
+            "no_camera_info",
+            "there is no CameraInfo and the keypoints do not say how large their image is, so assumed_fov_deg cannot"
+            " help: publish CameraInfo",
+        )
+    focal_px = width / 2 / np.tan(np.radians(fov_deg) / 2)
+    # pixel centres are at integer coordinates
+    K = np.array([[focal_px, 0.0, (width - 1) / 2], [0.0, focal_px, (height - 1) / 2], [0.0, 0.0, 1.0]])
+    named = {"frame_id": keypoints.frame_id.lstrip("/")} if keypoints.frame_id else {}
+    return Camera(width=width, height=height, K=K, **named)
