@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation, Slerp
+from scipy.spatial.transform import Rotation
 
 from occpose_core.errors import OccposeError
 from occpose_ros.message_types import NANOSECONDS, stamp_ns_from_msg
@@ -76,9 +76,11 @@ class Transform:
 
 def _between(first: Transform, second: Transform, share: float) -> Transform:
     """share: 0 at the first, 1 at the second."""
-    arc = Slerp([0.0, 1.0], Rotation.from_matrix(np.stack([first.rotation, second.rotation])))
-    translation_m = first.translation_m + share * (second.translation_m - first.translation_m)
-    return Transform(rotation=arc(share).as_matrix(), translation_m=translation_m)
+    turn = Rotation.from_matrix(first.rotation.T @ second.rotation).as_rotvec()
+    return Transform(
+        rotation=first.rotation @ Rotation.from_rotvec(share * turn).as_matrix(),
+        translation_m=first.translation_m + share * (second.translation_m - first.translation_m),
+    )
 
 
 class _Link:
