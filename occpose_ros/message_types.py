@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from occpose_core.errors import OccposeError
+
 NANOSECONDS = 1_000_000_000
 _PACKAGES = {
     "builtin_interfaces": ("Time", "Duration"),
@@ -79,10 +81,20 @@ def _numpy_sequence(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values).reshape(-1)
 
 
+class MissingMessagesError(OccposeError):
+    """A package of messages is not installed."""
+
+
 def message_class(name: str) -> Any:
-    """The rclpy class of a message type, as in "std_msgs/msg/Header"."""
+    """The rclpy class of a message type, as in "std_msgs/msg/Header"; MissingMessagesError if its package lacks."""
     package, _, kind = name.split("/")
-    return getattr(importlib.import_module(f"{package}.msg"), kind)
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), kind)
+    except ImportError:
+        raise MissingMessagesError(
+            f"the message package {package} is not there: install it (ros-$ROS_DISTRO-{package.replace('_', '-')}), or"
+            " build it and source the setup file of its workspace"
+        ) from None
 
 
 def stamp_ns_from_msg(stamp: Any) -> int:

@@ -11,6 +11,7 @@ from dataclasses import Field, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from occpose_core.errors import OccposeError
+from occpose_ros.message_types import MissingMessagesError, message_class
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -31,9 +32,14 @@ def parameter(
     bounds: tuple[float, float] | None = None,
     choices: Sequence[str] = (),
     live: bool = False,
+    needs: str = "",
 ) -> Any:
-    """A parameter. why: the reason for its default. live: may change while the node is configured."""
-    metadata = {"what": what, "why": why, "bounds": bounds, "choices": tuple(choices), "live": live}
+    """A parameter.
+
+    why: the reason for its default. live: may change while the node is configured. needs: a message type, without which
+    the parameter must keep its default.
+    """
+    metadata = {"what": what, "why": why, "bounds": bounds, "choices": tuple(choices), "live": live, "needs": needs}
     return field(default=default, metadata=metadata)
 
 
@@ -53,6 +59,11 @@ def _check(item: Field[Any], value: Any) -> None:
         raise ParameterError(f"{item.name} must lie in {bounds[0]} to {bounds[1]}, got {value}")
     if choices and value not in choices:
         raise ParameterError(f"{item.name} must be {_one_of(choices)}, got {value!r}")
+    if item.metadata["needs"] and value != item.default:
+        try:
+            message_class(item.metadata["needs"])
+        except MissingMessagesError as error:
+            raise ParameterError(f"{item.name} cannot be {value!r}: {error}") from None
 
 
 def _one_of(choices: Sequence[str]) -> str:

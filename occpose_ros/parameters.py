@@ -12,6 +12,7 @@ from occpose_ros.adapters import INPUTS
 from occpose_ros.parameter_fields import ParameterError, check, parameter
 from occpose_ros.timing import ZERO_STAMPS
 
+_TF = "tf2_msgs/msg/TFMessage"
 _PIPELINE: dict[str, Any] = {item.name: item for item in fields(PipelineConfig)}
 _SMALLEST_PERSON_M = _PIPELINE["target_height_m"].metadata["low"]
 _NARROWEST_FOV_DEG, _WIDEST_FOV_DEG = 1.0, 170.0  # a pinhole camera sees no more
@@ -92,6 +93,37 @@ class NodeParameters:
     publish_markers: bool = parameter(True, "publish RViz markers while somebody listens", "free otherwise", live=True)
     publish_filled: bool = parameter(
         True, "publish the completed 2D keypoints while somebody listens", "free otherwise", live=True
+    )
+    publish_tf: bool = parameter(
+        False, "publish the frame body_<id> of each person", "/tf is everybody's", live=True, needs=_TF
+    )
+    publish_joint_tf: bool = parameter(
+        False, "publish body_<id> and a frame for each of its joints", "/tf is everybody's", live=True, needs=_TF
+    )
+    publish_humans: bool = parameter(
+        False,
+        "publish the completed people by REP-155 as hri_msgs, with topics of their own for each person",
+        "only for who uses ROS4HRI",
+        live=True,
+        needs="hri_msgs/msg/Skeleton2D",
+    )
+    humans_prefix: str = parameter(
+        "occpose/humans",
+        "where publish_humans puts its topics; `/humans` is where REP-155 wants them",
+        "an hri detector that is read is there already",
+    )
+    target_frame: str = parameter(
+        "",
+        "TF frame in which skeletons_in_target_frame tells the skeletons too; empty: there is no such topic",
+        "the camera's frame is always known",
+        needs=_TF,
+    )
+    tf_wait_s: float = parameter(
+        0.2,
+        "skeletons_in_target_frame waits so long for a transform that comes later than the image",
+        "the poses of a robot lag by some tens of ms",
+        bounds=(0.0, 5.0),
+        live=True,
     )
     marker_lifetime_s: float = parameter(
         0.5,
