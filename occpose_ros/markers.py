@@ -22,7 +22,7 @@ from occpose_ros.adapters import confidence_of_sigma
 from occpose_ros.appearance import FILLED_RGB, MEASURED_RGB, label_of, label_rgb
 from occpose_ros.message_types import NANOSECONDS, MessageTypes
 
-# namespace -> type: RViz re-creates a marker whose type changes, so a layer has one
+# layer (the end of the namespace) -> type: RViz re-creates a marker whose type changes, so a layer has one
 LAYERS = {
     "joints": "SPHERE_LIST",
     "bones": "LINE_LIST",
@@ -49,14 +49,16 @@ def skeleton_markers(
     *,
     lifetime_s: float = 0.5,
     reset: bool = False,
+    camera: str = "",
 ) -> tuple[Any, dict[str, int]]:
     """Make a MarkerArray that shows exactly these people.
 
     header: std_msgs/Header of every marker, in the skeletons' frame. previous_ids: track id -> marker id, as the last
     call returned it ({} at first): people of it who are gone are deleted. reset: delete everything shown before.
-    Returns the array and the new ids. The skeletons' ids must differ and their numbers be finite.
+    camera: goes before every namespace, so that several cameras may share a topic. Returns the
+    array and the new ids. The skeletons' ids must differ and their numbers be finite.
     """
-    base = _base(header, lifetime_s, types)
+    base = _base(header, lifetime_s, types) | {"ns": f"{camera}/" if camera else ""}
     ids = marker_ids([skeleton.id for skeleton in skeletons], {} if reset else previous_ids)
     markers = [_delete_all(base, types)] if reset else []
     palette = _Palette(types)
@@ -132,7 +134,7 @@ class _Palette(dict[tuple[tuple[float, float, float], int], Any]):
 
 def _delete(base: dict[str, Any], layer: str, types: MessageTypes) -> Any:
     kind = getattr(types.Marker, LAYERS[layer])
-    return types.Marker(**base | {"ns": layer, "type": kind, "action": types.Marker.DELETE})
+    return types.Marker(**base | {"ns": base["ns"] + layer, "type": kind, "action": types.Marker.DELETE})
 
 
 def _delete_all(base: dict[str, Any], types: MessageTypes) -> Any:
@@ -155,7 +157,7 @@ def _person(skeleton: Skeleton3D, base: dict[str, Any], palette: _Palette, types
             return _delete(base, layer, types)
         alpha = np.clip(strength * confidence[joints], _MIN_ALPHA, 1.0)
         fields = {
-            "ns": layer,
+            "ns": base["ns"] + layer,
             "type": getattr(types.Marker, LAYERS[layer]),
             "scale": types.Vector3(x=size_m, y=size_m, z=size_m),
             "points": points[joints].tolist(),
@@ -178,7 +180,7 @@ def _label(skeleton: Skeleton3D, usable: np.ndarray, base: dict[str, Any], types
     joints_cam_m = skeleton.joints_cam_m[usable]
     x, y, z = joints_cam_m[np.argmin(joints_cam_m[:, 1])].tolist()  # y points down
     fields = {
-        "ns": "labels",
+        "ns": base["ns"] + "labels",
         "type": getattr(types.Marker, LAYERS["labels"]),
         "pose": _pose((x, y - _TEXT_ABOVE_HEAD_M, z), types),
         "scale": types.Vector3(x=0.0, y=0.0, z=_TEXT_HEIGHT_M),

@@ -57,7 +57,13 @@ class Outputs:
         if parameters.publish_markers and self._markers.get_subscription_count() > 0:
             header = header_to_msg(stamp_ns, frame_id, types)
             array, self._marker_ids = skeleton_markers(
-                skeletons, header, self._marker_ids, types, lifetime_s=parameters.marker_lifetime_s, reset=reset
+                skeletons,
+                header,
+                self._marker_ids,
+                types,
+                lifetime_s=parameters.marker_lifetime_s,
+                reset=reset,
+                camera=self._node.get_namespace().strip("/"),
             )
             self._markers.publish(array)
         elif self._marker_ids:

@@ -96,6 +96,16 @@ def test_nothing_known_shows_nothing(types):
     assert shown_after(arrays) == {}
 
 
+def test_cameras_that_share_a_topic_show_their_people_beside_each_other(types):
+    header = header_to_msg(0, FRAME_ID, types)
+    front, ids = skeleton_markers([skeleton("7")], header, {}, types, camera="front")
+    rear, _ = skeleton_markers([skeleton("7")], header, {}, types, camera="rear")
+    assert len(shown_after([front, rear])) == 2 * len(shown_after([front]))
+    gone, _ = skeleton_markers([], header, ids, types, camera="front")
+    assert marker_array_faults([front, rear, gone]) == []
+    assert {ns.partition("/")[0] for ns, _ in shown_after([front, rear, gone])} == {"rear"}
+
+
 def test_delete_all_clears(types):
     header = header_to_msg(0, FRAME_ID, types)
     arrays = [*show([[skeleton("a")]], types), delete_all_markers(header, types)]
