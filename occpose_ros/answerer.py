@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from occpose_core.pipeline import PosePipeline
-from occpose_core.types import Camera
+from occpose_core.types import Camera, Origin
 from occpose_ros.adapters import KeypointsArray, RejectedMessageError, assumed_camera, finite_skeletons, match_camera
 from occpose_ros.diagnostics import Statistics
 from occpose_ros.outputs import Outputs
@@ -76,7 +76,14 @@ class Answerer:
             reset=output.reset,
             parameters=parameters,
         )
-        self._statistics.answered(skeletons, step_ms=step_ms, latency_ms=latency_ms)
+        self._statistics.answered(
+            people=len(skeletons),
+            joints=sum(len(skeleton.origin) for skeleton in skeletons),
+            filled_joints=sum(int((skeleton.origin == Origin.FILLED).sum()) for skeleton in skeletons),
+            scales=[skeleton.scale_source for skeleton in skeletons],
+            step_ms=step_ms,
+            latency_ms=latency_ms,
+        )
 
     def _read(self, received: Received, parameters: NodeParameters) -> KeypointsArray:
         keypoints = self._read_keypoints(received.msg, parameters.layout)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from occpose_core.types import Origin, ScaleSource, Skeleton3D
+from occpose_core.types import ScaleSource
 
 # An error is shown for as long as it happens, and at least this long, so that a person can read it.
 _ERROR_SHOWN_S = 10.0
@@ -26,7 +26,8 @@ class Period:
     received: int = 0
     answered: int = 0
     rested: int = 0
-    scales: Counter[ScaleSource] = field(default_factory=Counter)  # of the people of the last answer
+    people: int = 0  # of the last answer
+    scales: Counter[ScaleSource] = field(default_factory=Counter)
     joints: int = 0
     filled_joints: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -37,11 +38,6 @@ class Period:
     def seconds(self) -> float:
         """Length so far."""
         return max(time.monotonic() - self.started_s, 1e-3)
-
-    @property
-    def people(self) -> int:
-        """How many there were in the last answer."""
-        return sum(self.scales.values())
 
 
 class Statistics:
@@ -74,15 +70,24 @@ class Statistics:
             self._period.dropped.update(reasons)
             self._dropped.update(reasons)
 
-    def answered(self, skeletons: Sequence[Skeleton3D], *, step_ms: float, latency_ms: float) -> None:
-        """A keypoints message was answered."""
-        filled = sum(int((skeleton.origin == Origin.FILLED).sum()) for skeleton in skeletons)
+    def answered(
+        self,
+        *,
+        people: int,
+        joints: int,
+        filled_joints: int,
+        step_ms: float,
+        latency_ms: float,
+        scales: Iterable[ScaleSource] = (),
+    ) -> None:
+        """A message was answered. scales: the people's."""
         with self._lock:
             period = self._period
             period.answered += 1
-            period.scales = Counter(skeleton.scale_source for skeleton in skeletons)
-            period.joints += sum(len(skeleton.origin) for skeleton in skeletons)
-            period.filled_joints += filled
+            period.people = people
+            period.scales = Counter(scales)
+            period.joints += joints
+            period.filled_joints += filled_joints
             period.step_ms.append(step_ms)
             period.latency_ms.append(latency_ms)
             self._total["answered"] += 1

@@ -47,7 +47,7 @@ class PoseNode(ManagedNode):
         super().__init__("pose_node", NodeParameters, **node_options)
         self._types = MessageTypes.from_rclpy()
         self.camera: Camera | None = None
-        self._engine_name = self._model_name = "none"
+        self._about_engine = {"model": "none", "engine": "none", "engine reason": "not configured"}
         self._answerer: Answerer | None = None
         self._outputs: Outputs | None = None
         self._worker: LatestWorker[Received] | None = None
@@ -77,8 +77,8 @@ class PoseNode(ManagedNode):
             subscribe(self, keypoints_class, "keypoints", self.guarded(self._on_keypoints, "keypoints")),
             subscribe(self, CameraInfo, "camera_info", self.guarded(self._on_camera_info, "camera_info")),
         ]
-        self._model_name, self._engine_name = engine.info.name, engine.backend
-        self.get_logger().info(f"model {self._model_name} on {self._engine_name}")
+        self._about_engine = {"model": engine.info.name, "engine": engine.backend, "engine reason": engine.reason}
+        self.get_logger().info(f"model {engine.info.name} on {engine.backend} ({engine.reason})")
 
     def begin(self) -> None:
         """Start answering."""
@@ -140,8 +140,7 @@ class PoseNode(ManagedNode):
         """What the node knows about itself."""
         period, values = self.statistics.report()
         level, message = self._verdict(period)
-        values = {"model": self._model_name, "engine": self._engine_name, **values}
-        return level, message, values, self.camera.frame_id if self.camera else ""
+        return level, message, {**self._about_engine, **values}, self.camera.frame_id if self.camera else ""
 
     def _verdict(self, period: Period) -> tuple[bytes, str]:
         error = self.failure or self.statistics.recent_error

@@ -50,7 +50,7 @@ class _Tapped:
     """An engine that keeps its last input."""
 
     def __init__(self, engine: Engine) -> None:
-        self.info, self.backend = engine.info, engine.backend
+        self.info, self.backend, self.reason = engine.info, engine.backend, engine.reason
         self._engine = engine
 
     def run(

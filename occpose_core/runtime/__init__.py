@@ -81,6 +81,9 @@ def load(model: str | Path = DEFAULT_MODEL, backend: str = "auto") -> Engine:
     if path.suffix != suffix:
         raise ModelFileError(f"backend {chosen} runs {suffix} files, got {path}")
     try:
-        return loader(path)
+        engine = loader(path)
     except ImportError as error:
         raise ModelFileError(f"backend {chosen} needs the package {error.name!r}: pip install {error.name}") from error
+    asked = f"auto takes {chosen} for {suffix} files" if backend == "auto" else f"backend {chosen} was asked for"
+    engine.reason = f"{asked}; {engine.reason}"
+    return engine

@@ -43,10 +43,11 @@ class Lifted:
 
 
 class Engine(Protocol):
-    """A loaded model. `backend` names what runs it and on which device."""
+    """A loaded model. `backend` names what runs it and on which device; `reason`: why just that."""
 
     info: ModelInfo
     backend: str
+    reason: str
 
     def run(
         self,

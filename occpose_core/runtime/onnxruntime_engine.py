@@ -31,6 +31,14 @@ def _session(path: Path, model: bytes | None = None) -> onnxruntime.InferenceSes
         raise ModelFileError(f"ONNX Runtime cannot load {path}: {str(error).splitlines()[0]}") from error
 
 
+def _reason(device: str) -> str:
+    """Why a session runs on a device: "cuda" or "cpu"."""
+    offered = _PROVIDERS[0] in onnxruntime.get_available_providers()
+    if device != "cpu":
+        return "its CUDA provider works"
+    return "its CUDA provider does not start on this machine" if offered else "this onnxruntime has no CUDA provider"
+
+
 class OnnxRuntimeEngine:
     """An exported .onnx file. Raises ModelFileError if it is missing, damaged or does not fit."""
 
@@ -50,6 +58,7 @@ class OnnxRuntimeEngine:
             )
         device = self._session.get_providers()[0].removesuffix("ExecutionProvider").lower()
         self.backend = f"onnxruntime-{device}"
+        self.reason = _reason(device)
 
     def run(
         self,

@@ -21,6 +21,7 @@ class TorchEngine:
         model, self.info = load_checkpoint(path)
         self._model = (model.streaming() if self.info.streaming else model).to(self._device)
         self.backend = f"torch-{self._device.type}"
+        self.reason = f"torch {'finds a' if self._device.type == 'cuda' else 'finds no'} CUDA device"
 
     def run(
         self,

@@ -65,5 +65,4 @@ def assumed_camera(keypoints: KeypointsArray, fov_deg: float) -> Camera:
     focal_px = width / 2 / np.tan(np.radians(fov_deg) / 2)
     # pixel centres are at integer coordinates
     K = np.array([[focal_px, 0.0, (width - 1) / 2], [0.0, focal_px, (height - 1) / 2], [0.0, 0.0, 1.0]])
-    named = {"frame_id": keypoints.frame_id.lstrip("/")} if keypoints.frame_id else {}
-    return Camera(width=width, height=height, K=K, **named)
+    return Camera(width=width, height=height, K=K, frame_id=keypoints.frame_id.lstrip("/") or Camera.frame_id)

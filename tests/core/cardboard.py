@@ -39,6 +39,7 @@ class CardboardEngine:
     """The lifter; `calls` keeps what it was given. sigma, filled: whether to give them, as some models do."""
 
     backend = "numpy"
+    reason = "it is made of cardboard"
 
     def __init__(self, window: int = 1, sigma: float | None = None, filled: bool = False) -> None:
         outputs = ("joints_root_m", *(["sigma_m"] if sigma else []), *(["filled"] if filled else []))

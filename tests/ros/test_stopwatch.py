@@ -35,7 +35,8 @@ class Listening:
     """An engine that keeps what it was given."""
 
     def __init__(self, engine: Engine) -> None:
-        self.info, self.backend, self._engine, self.calls = engine.info, engine.backend, engine, []
+        self.info, self.backend, self.reason = engine.info, engine.backend, engine.reason
+        self._engine, self.calls = engine, []
 
     def run(self, *given: np.ndarray | None, **more: object) -> Lifted:
         self.calls.append((*given, *more.values()))
