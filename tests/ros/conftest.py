@@ -34,6 +34,16 @@ def types(request: pytest.FixtureRequest) -> MessageTypes:
 
 
 @pytest.fixture(scope="session")
+def interfaces() -> None:
+    """The message packages of other people's detectors, and tf2_msgs; see interfaces.py."""
+    pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source your ROS")
+    pytest.importorskip("colcon_core", reason="needs colcon to build message packages")
+    from tests.ros.interfaces import provide
+
+    provide()
+
+
+@pytest.fixture(scope="session")
 def ros_domain_id() -> Iterator[int]:
     """A DDS domain that no other test run on this machine uses: it is held by a port, as domain_coordinator does."""
     for domain_id in random.Random().sample(range(1, 101), 100):
