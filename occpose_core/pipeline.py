@@ -235,8 +235,8 @@ class PosePipeline:
 
 
 def _finite(lifted: Lifted) -> np.ndarray:
-    """(B,) bool: whether all that the network says of a person is finite, and no sigma negative."""
-    answers = [lifted.joints_root_m, lifted.sigma_m, lifted.filled]
+    """(B,) bool: whether all that the network says and keeps of a person is finite, and no sigma negative."""
+    answers = [lifted.joints_root_m, lifted.sigma_m, lifted.filled, lifted.state]
     finite = [np.isfinite(x).reshape(len(x), -1).all(axis=-1) for x in answers if x is not None]
     if lifted.sigma_m is not None:
         finite.append((lifted.sigma_m >= 0).all(axis=-1))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from occpose_core.catalogue import CATALOGUE
 from occpose_core.checkpoint import ModelFileError
-from occpose_core.runtime.engine import Engine, Lifted
+from occpose_core.runtime.engine import Engine, Lifted, warm_up
 
 __all__ = ["BACKENDS", "DEFAULT_MODEL", "WEIGHTS", "Engine", "Lifted", "load", "model_path", "shipped_models"]
 
@@ -70,7 +70,7 @@ def load(model: str | Path = DEFAULT_MODEL, backend: str = "auto") -> Engine:
     """Load a shipped model by name, or a .onnx or .safetensors file.
 
     backend: "auto" (by the file; shipped models run on ONNX Runtime) or a key of BACKENDS. Raises ModelFileError with
-    one sentence if the model or backend is unknown, does not fit, or its library is not installed.
+    one sentence if the model or backend is unknown, does not fit or cannot answer, or its library is not installed.
     """
     if backend not in ("auto", *BACKENDS):
         raise ModelFileError(f"unknown backend {backend!r}; known: auto, {', '.join(BACKENDS)}")
@@ -86,4 +86,5 @@ def load(model: str | Path = DEFAULT_MODEL, backend: str = "auto") -> Engine:
         raise ModelFileError(f"backend {chosen} needs the package {error.name!r}: pip install {error.name}") from error
     asked = f"auto takes {chosen} for {suffix} files" if backend == "auto" else f"backend {chosen} was asked for"
     engine.reason = f"{asked}; {engine.reason}"
+    warm_up(engine, path)
     return engine

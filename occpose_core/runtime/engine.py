@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from occpose_core.camera import PersonView, view_of
-from occpose_core.checkpoint import NORMALISATION, RAYS, ModelInfo
+from occpose_core.checkpoint import NORMALISATION, RAYS, ModelFileError, ModelInfo
+from occpose_core.skeleton import H36M17
 
 FRAME_S = 1 / 30  # time since the frame before, where nobody tells
 
@@ -67,6 +69,32 @@ class Engine(Protocol):
         dt_s.
         """
         ...
+
+
+def warm_up(engine: Engine, path: Path) -> None:
+    """Have two people answered once, so that a model which cannot do so is found before it is needed.
+
+    Raises ModelFileError if the answer has not the promised shapes, is not finite, or does not come.
+    """
+    people, joints = 2, len(H36M17.joints)
+    shape = (people, engine.info.frames, joints)
+    rng = np.random.default_rng(0)
+    try:
+        answer = engine.run(rng.uniform(-1, 1, (*shape, 2)).astype(np.float32), np.ones(shape, dtype=np.float32))
+    except Exception as error:  # runtimes' exceptions have no common base of their own
+        raise ModelFileError(f"{path} cannot be run: {str(error).splitlines()[0]}; export it again") from error
+    expected = {
+        "joints_root_m": (people, joints, 3),
+        "sigma_m": (people, joints),
+        "filled": (people, joints, 2),
+        "state": (people, engine.info.state_size),
+    }
+    for name, wanted in expected.items():
+        values = getattr(answer, name)
+        if values is not None and values.shape != wanted:
+            raise ModelFileError(f"{path} answers with {name} of shape {values.shape}, not {wanted}; export it again")
+        if values is not None and not np.isfinite(values).all():
+            raise ModelFileError(f"{path} answers with {name} that is not finite: the file is damaged; get it again")
 
 
 def input_names(info: ModelInfo) -> list[str]:
