@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from occpose_core.pipeline import PosePipeline
@@ -13,6 +13,15 @@ from occpose_ros.diagnostics import Statistics
 from occpose_ros.outputs import Outputs
 from occpose_ros.parameters import NodeParameters
 from occpose_ros.timing import Received, age_s, other_clock, stamped
+
+# Faults of a detector that repeat in every frame: said once.
+_ADVICE = {
+    "score_out_of_range": "scores outside 0 to 1 are clamped: scale the detector's scores",
+    "invalid_joint": "joints whose coordinates or scores are NaN, infinite or absurd count as missing: give missing"
+    " joints score 0",
+    "wrong_joint_count": "people whose arrays do not have the length of their layout are left out: xy needs 2 J and"
+    " score J values",
+}
 
 
 class Answerer:
@@ -37,6 +46,7 @@ class Answerer:
         self._read_keypoints = read_keypoints
         self._now_ns = now_ns
         self._warn = warn
+        self._advised: set[str] = set()
         self._resting = False
         self._told_clock = False
 
@@ -49,6 +59,7 @@ class Answerer:
             self._statistics.rested()
             return
         keypoints = self._read(received, parameters)
+        self._advise(keypoints.dropped)
         calibrated = camera is not None
         camera = camera or self._assumed(keypoints, parameters)
         keypoints = match_camera(keypoints, camera)
@@ -95,6 +106,12 @@ class Answerer:
         self._statistics.aged(age)
         self._told_clock = self._told_clock or self._tell(other_clock(age))
         return keypoints
+
+    def _advise(self, dropped: Mapping[str, int]) -> None:
+        """Say once which faults the detector repeats."""
+        for reason in _ADVICE.keys() & dropped.keys() - self._advised:
+            self._warn(reason, _ADVICE[reason])
+            self._advised.add(reason)
 
     def _assumed(self, keypoints: KeypointsArray, parameters: NodeParameters) -> Camera:
         if not parameters.assumed_fov_deg:
