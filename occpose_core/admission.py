@@ -56,7 +56,7 @@ def admit(
 
     Joints below min_score or too far outside the image become invisible; those a little outside count the less, the
     farther they are, for detectors guess them. Of people with the same id the one with the
-    highest score sum stays; beyond max_persons the largest and surest stay. `dropped` is counted up. PeopleError.
+    highest score sum stays. `dropped` is counted up. PeopleError.
     """
     for person in people:
         if person.score.shape != (_J,):
@@ -67,7 +67,7 @@ def admit(
     score = np.stack([person.score for person in people]) if people else np.zeros((0, _J), dtype=np.float32)
     score = np.where(score > 0, score * _trust(xy_px, config.image_margin, camera), np.float32(0))
     visible = (score > 0) & (score >= config.min_score)
-    chosen = _choose([person.id for person in people], xy_px, np.where(visible, score, 0), config.max_persons, dropped)
+    chosen = _unique([person.id for person in people], np.where(visible, score, 0).sum(axis=-1), dropped)
     xy_px, score, visible = xy_px[chosen], score[chosen], visible[chosen]
     xy_px = np.where(visible[..., None], xy_px, np.float32(0))
     rays = np.where(visible[..., None], rays_from_px(xy_px, camera), 0.0)
@@ -83,24 +83,24 @@ def _trust(xy_px: np.ndarray, margin: float, camera: Camera) -> np.ndarray:
     return np.asarray(np.where(np.isfinite(xy_px), np.maximum(trust, 0), 0).min(axis=-1), dtype=np.float32)
 
 
-def _choose(
-    ids: list[str], xy_px: np.ndarray, score: np.ndarray, max_persons: int, dropped: Counter[str]
-) -> np.ndarray:
-    """Sorted indices of the people who stay."""
+def _unique(ids: list[str], score: np.ndarray, dropped: Counter[str]) -> np.ndarray:
+    """Sorted indices of the people who are alone with their id, or the surest of those who share it."""
     best: dict[str, int] = {}
     unique = []
-    for person in np.argsort(-score.sum(axis=-1), kind="stable").tolist():
+    for person in np.argsort(-score, kind="stable").tolist():
         if not ids[person] or best.setdefault(ids[person], person) == person:
             unique.append(person)
     count(dropped, "duplicate_id", len(ids) - len(unique))
-    kept = np.array(unique, dtype=np.int64)
-    visible = score[kept, :, None] > 0
-    low = np.where(visible, xy_px[kept], np.inf).min(axis=1)
-    high = np.where(visible, xy_px[kept], -np.inf).max(axis=1)
+    return np.sort(np.array(unique, dtype=np.int64))
+
+
+def prominence(seen: Seen) -> np.ndarray:
+    """(P,) size in the image times mean score: whom to follow if not all can be."""
+    visible = seen.visible[..., None]
+    low = np.where(visible, seen.xy_px, np.inf).min(axis=1)
+    high = np.where(visible, seen.xy_px, -np.inf).max(axis=1)
     size = np.linalg.norm(np.where(np.isfinite(low), high - np.where(np.isfinite(low), low, 0), 0), axis=-1)
-    kept = kept[np.argsort(-size * score[kept].mean(axis=-1), kind="stable")[:max_persons]]
-    count(dropped, "max_persons", len(unique) - len(kept))
-    return np.sort(kept)
+    return np.asarray(size * seen.score.mean(axis=-1))
 
 
 def count(dropped: Counter[str], reason: str, people: int) -> None:

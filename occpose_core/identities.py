@@ -1,76 +1,119 @@
-"""Who is who: the row of every person seen, whatever the detector calls them."""
+"""Who is who: names that follow people, whatever the detector calls them.
+
+A person keeps the first id for as long as the pipeline remembers them. The detector's ids are believed where they fit
+the poses: somebody seen where the bearer of the id is expected is that person, and nobody else is asked. Others (ids
+that are new, empty, or at a place where their bearer cannot be) are assigned to the people whom they fit best, and are
+newcomers where they fit none. An id that goes over to a newcomer goes out as "<id>#<number>".
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
-from occpose_core.admission import Seen, count
+from occpose_core.admission import Seen, count, prominence
 from occpose_core.camera import rays_from_cam
 from occpose_core.person import People
 from occpose_core.pipeline_config import PipelineConfig
-from occpose_core.tracking import Tracker
+from occpose_core.tracking import DETECTOR, STRANGER, assign, median_m, misfit
+
+# In a crowd beyond max_persons a newcomer takes a place only from somebody who is smaller by this factor.
+_FOLLOWED = 1.5
 
 
 class Identities:
-    """Finds the rows of people, and gives names to those who have none."""
+    """Finds the rows of people who are seen, and names newcomers. own_prefix: of the ids of people without one."""
 
-    def __init__(self) -> None:
-        self._tracker = Tracker()
-
-    def reset(self) -> None:
-        """Forget everybody; ids given so far are not given again."""
-        self._tracker.reset()
+    def __init__(self, own_prefix: str = "t") -> None:
+        self._prefix = own_prefix
+        self._given = 0  # own ids so far
+        self._shared = 1  # ids so far that had to be told from the same id of somebody else
+        self._detectors: dict[str, str] = {}  # id of a person -> the detector's last id for them, "" = none
 
     def on_rows(
-        self,
-        ids: list[str],
-        seen: Seen,
-        people: People,
-        stamp_ns: int,
-        config: PipelineConfig,
-        dropped: Counter[str],
+        self, ids: list[str], seen: Seen, people: People, stamp_ns: int, config: PipelineConfig, dropped: Counter[str]
     ) -> Seen:
-        """Add rows for newcomers to `people` and sort what is seen by rows.
+        """Add rows for newcomers to `people`, all of whom must be started, and sort what is seen by rows.
 
         ids: the detector's of the people in `seen`, "" = none, else unique. `dropped` is counted up.
         """
-        seen = self._give_rows(ids, seen, people, stamp_ns, config, dropped)
-        self._forget_jumpers(seen, people, stamp_ns, config, dropped)
-        return seen
-
-    def _give_rows(
-        self, ids: list[str], seen: Seen, people: People, stamp_ns: int, config: PipelineConfig, dropped: Counter[str]
-    ) -> Seen:
-        nameless = np.flatnonzero([not name for name in ids])
-        given = self._tracker.assign(
-            seen.rays[nameless],
-            seen.visible[nameless],
-            stamp_ns,
-            min_joints=config.min_visible_joints,
-            ttl_s=config.gap_s,
-            taken=set(ids),
-        )
-        for person, name in zip(nameless, given, strict=True):
-            ids[person] = name
-        known = set(people.ids)
-        enough = seen.enough(config)
-        people.add([name for name, lift in zip(ids, enough, strict=True) if lift and name not in known])
-        row_of = {name: row for row, name in enumerate(people.ids)}
-        rows = np.array([row_of.get(name, -1) for name in ids], dtype=np.int64)
-        count(dropped, "too_few_joints", (rows < 0).sum())
+        self._detectors = {name: self._detectors.get(name, "") for name in people.ids}
+        rows, jumped = self._find(ids, seen, people, stamp_ns, config)
+        chosen = _prominent(seen, rows >= 0, config.max_persons)
+        count(dropped, "max_persons", (~chosen).sum())
+        fresh = np.flatnonzero(chosen & (rows < 0) & seen.enough(config))
+        count(dropped, "too_few_joints", (chosen & (rows < 0)).sum() - len(fresh))
+        count(dropped, "pose_jump", jumped[fresh].sum())
+        rows = np.where(chosen, rows, -1)
+        rows[fresh] = len(people) + np.arange(len(fresh))
+        people.add(self._names([ids[person] for person in fresh], {*people.ids, *ids}))
+        self._bind(ids, rows, people)
         return seen.on_rows(rows, len(people))
 
-    def _forget_jumpers(
-        self, seen: Seen, people: People, stamp_ns: int, config: PipelineConfig, dropped: Counter[str]
-    ) -> None:
-        """Start anew the rows whose joints are where that person cannot be: the id has gone to somebody else."""
+    def _find(
+        self, ids: list[str], seen: Seen, people: People, stamp_ns: int, config: PipelineConfig
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(P,) rows, -1 = a newcomer; and (P,) bool: is not where the bearer of the id can be."""
         root, joints = people.pose_cam_m(stamp_ns, config.velocity_time_s)
-        away = np.linalg.norm(seen.rays - rays_from_cam(joints), axis=-1)
-        away_m = np.sort(np.where(seen.visible, away * root[:, 2:], np.inf))
-        median_m = away_m[np.arange(len(people)), np.maximum(seen.visible.sum(axis=-1) - 1, 0) // 2]
-        far_m = config.jump_m + config.jump_mps * people.since_s(stamp_ns)
-        jumped = people.rows["started"] & seen.enough(config) & (median_m > far_m)
-        count(dropped, "pose_jump", jumped.sum())
-        people.restart(jumped)
+        expected, depth_m, since_s = rays_from_cam(joints), root[:, 2], people.since_s(stamp_ns)
+        row_of = {name: row for row, name in enumerate(self._detectors.values()) if name}
+        bearer = np.array([row_of.get(name, -1) for name in ids], dtype=np.int64)
+        known = np.flatnonzero(bearer >= 0)
+        at = bearer[known]
+        given = seen.rays[known], seen.visible[known], expected[at], depth_m[at]
+        far = median_m(*given) > config.jump_m + config.jump_mps * since_s[at]
+        own = np.where(seen.visible[known].any(axis=-1), misfit(*given, since_s[at]), 0.0)
+        rows, jumped = np.full(len(ids), -1), np.zeros(len(ids), dtype=bool)
+        jumped[known] = far
+        sure = ~far & (own <= DETECTOR)  # no exchange could fit so much better
+        rows[known[sure]] = at[sure]
+        asking = np.flatnonzero((rows < 0) & seen.visible.any(axis=-1))
+        free = np.setdiff1d(np.arange(len(people)), at[sure])
+        if len(asking) and len(free):
+            given = seen.rays[asking, None], seen.visible[asking, None], expected[free], depth_m[free]
+            gain = STRANGER - misfit(*given, since_s[free])
+            near = known[~far & ~sure]
+            pair = np.searchsorted(asking, near), np.searchsorted(free, bearer[near])
+            gain[pair] = np.maximum(gain[pair], 0.0) + DETECTOR
+            found, row = assign(gain)
+            rows[asking[found]] = free[row]
+        return rows, jumped
+
+    def _names(self, ids: Iterable[str], taken: set[str]) -> list[str]:
+        """Unique ids of newcomers with the detector's ids; taken: those of known people, and all of the detector's."""
+        names = []
+        for name in ids:
+            if name and name not in self._detectors:
+                names.append(name)
+                continue
+            unique = self._unique(name)
+            while unique in taken:
+                unique = self._unique(name)
+            names.append(unique)
+            taken.add(unique)
+        return names
+
+    def _unique(self, name: str) -> str:
+        if name:
+            self._shared += 1
+            return f"{name}#{self._shared}"
+        self._given += 1
+        return f"{self._prefix}{self._given}"
+
+    def _bind(self, ids: list[str], rows: np.ndarray, people: People) -> None:
+        """Remember what the detector calls whom now; one whose id has gone to somebody else has none."""
+        now = {people.ids[row]: name for row, name in zip(rows, ids, strict=True) if row >= 0 and name}
+        names = set(now.values())
+        kept = {name: self._detectors.get(name, "") for name in people.ids}
+        self._detectors = {name: now.get(name, "" if last in names else last) for name, last in kept.items()}
+
+
+def _prominent(seen: Seen, followed: np.ndarray, max_persons: int) -> np.ndarray:
+    """(P,) bool: the largest and surest; those who are followed already do not flicker in and out."""
+    chosen = np.ones(len(followed), dtype=bool)
+    if len(chosen) > max_persons:
+        rank = prominence(seen) * np.where(followed, _FOLLOWED, 1.0)
+        chosen[np.argsort(-rank, kind="stable")[max_persons:]] = False
+    return chosen

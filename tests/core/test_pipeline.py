@@ -451,16 +451,18 @@ def test_after_silence_nobody_is_remembered():
     assert (kpts[0] == kpts[0, -1]).all()
 
 
-def test_an_id_that_goes_to_somebody_else_starts_anew():
+def test_an_id_that_goes_to_somebody_else_names_somebody_new():
     engine = CardboardEngine(window=4)
     pipe = pipeline(engine, target_height_m=STATURE_M)
     walk(pipe, 10, root=(-1, 0, 5))
     output = pipe.step([standing(1, 0, 5, id="a")], 10 * FRAME, CAMERA)
     assert output.dropped == {"pose_jump": 1}
-    (skeleton,) = output.skeletons
-    assert skeleton.joints_cam_m[PELVIS] == pytest.approx([1, 0, 5], abs=0.1), "not blended with the other person"
+    old, new = output.skeletons
+    assert [(s.id, s.state) for s in (old, new)] == [("a", State.OCCLUDED), ("a#2", State.TRACKED)]
+    assert new.joints_cam_m[PELVIS] == pytest.approx([1, 0, 5], abs=0.1), "not blended with the other person"
+    assert old.joints_cam_m[PELVIS] == pytest.approx([-1, 0, 5], abs=0.1)
     kpts, visible = engine.calls[-1]
-    assert (kpts[0] == kpts[0, -1]).all()
+    assert (kpts[-1] == kpts[-1, -1]).all()
 
 
 @pytest.mark.parametrize("hz", [5, 15, 30, 120])
