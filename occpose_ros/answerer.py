@@ -9,10 +9,13 @@ from dataclasses import replace
 from occpose_core.pipeline import PosePipeline
 from occpose_core.types import Camera, Origin
 from occpose_ros.adapters import KeypointsArray, RejectedMessageError, assumed_camera, finite_skeletons, match_camera
+from occpose_ros.answer import Answer
 from occpose_ros.diagnostics import Statistics
+from occpose_ros.message_types import NANOSECONDS
 from occpose_ros.outputs import Outputs
 from occpose_ros.parameters import NodeParameters
 from occpose_ros.timing import Received, age_s, other_clock, stamped
+from occpose_ros.transforms import TransformBuffer
 
 # Faults of a detector that repeat in every frame: said once.
 _ADVICE = {
@@ -35,6 +38,7 @@ class Answerer:
         *,
         pipeline: PosePipeline,
         outputs: Outputs,
+        transforms: TransformBuffer,
         statistics: Statistics,
         read_keypoints: Callable[..., KeypointsArray],
         now_ns: Callable[[], int],
@@ -42,6 +46,7 @@ class Answerer:
     ) -> None:
         self._pipeline = pipeline
         self._outputs = outputs
+        self._transforms = transforms
         self._statistics = statistics
         self._read_keypoints = read_keypoints
         self._now_ns = now_ns
@@ -71,6 +76,8 @@ class Answerer:
         self._statistics.dropped(output.dropped)
         if output.reset:
             self._statistics.reset()
+            # transforms of the new time may have come already
+            self._transforms.clear(newer_than_ns=keypoints.stamp_ns + NANOSECONDS)
             self._warn("reset", "time went backwards or the camera's frame changed: forgot everybody")
         if not output.answered:
             return
@@ -78,15 +85,16 @@ class Answerer:
         self._statistics.dropped({"non_finite": len(output.skeletons) - len(skeletons)})
         if not calibrated:
             skeletons = tuple(replace(skeleton, metric=False) for skeleton in skeletons)
-        latency_ms = self._outputs.publish(
-            skeletons,
-            output.lost_ids,
+        answer = Answer(
+            skeletons=skeletons,
+            lost_ids=output.lost_ids,
             stamp_ns=output.stamp_ns,
             camera=camera,
             received_s=received.received_s,
             reset=output.reset,
             parameters=parameters,
         )
+        latency_ms = self._outputs.publish(answer)
         self._statistics.answered(
             people=len(skeletons),
             joints=sum(len(skeleton.origin) for skeleton in skeletons),
@@ -127,7 +135,7 @@ class Answerer:
         rests = parameters.lazy and not self._outputs.wanted(parameters)
         if rests and not self._resting:
             self._pipeline.reset()
-            self._outputs.clear_markers(self._now_ns())
+            self._outputs.clear(self._now_ns())
         self._resting = rests
         return rests
 
@@ -140,5 +148,5 @@ class Answerer:
     def forget(self) -> None:
         """Forget everybody and clear RViz."""
         self._pipeline.reset()
-        self._outputs.clear_markers(self._now_ns())
+        self._outputs.clear(self._now_ns())
         self._statistics.reset()

@@ -1,90 +1,150 @@
-"""The node's publishers, and what is said on them about one answer of the pipeline."""
+"""What is published about each answer of the pipeline: one small class for each topic, and all of them together."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 from rclpy.lifecycle import LifecycleNode
 
 from occpose_core.skeleton import H36M17
-from occpose_core.types import Camera, Skeleton3D
 from occpose_ros.adapters import filled_keypoints_to_msg, skeleton_info_to_msg, skeletons_to_msg
+from occpose_ros.answer import Answer, Output
+from occpose_ros.body_frames import BodyFrames
+from occpose_ros.humans import Humans
+from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.markers import delete_all_markers, skeleton_markers
 from occpose_ros.message_types import MessageTypes, header_to_msg
 from occpose_ros.parameters import NodeParameters
-from occpose_ros.qos import LATCHED, RELIABLE, advertise
+from occpose_ros.qos import LATCHED, advertise
+from occpose_ros.target_frame import TargetFrame
+from occpose_ros.transforms import TransformBuffer
 
 
 class Outputs:
-    """Publishers of `skeletons`, `markers`, `filled_keypoints` and `skeleton_info`.
+    """All that the node says about people.
 
-    Made and destroyed by the executor's thread; `publish` and `clear_markers` are called by one thread at a time.
+    Made and destroyed by the executor's thread; `publish` and `clear` are called by one thread at a time. The skeletons
+    come first, and a fault of one of the others is counted and does not silence the rest.
     """
 
-    def __init__(self, node: LifecycleNode, types: MessageTypes) -> None:
+    def __init__(self, node: ManagedNode, types: MessageTypes, transforms: TransformBuffer) -> None:
         self._node = node
         self._types = types
-        self._marker_ids: dict[str, int] = {}
-        self._frame_id = ""
-        self._skeletons = advertise(node, types.Skeleton3DArray, "skeletons", RELIABLE)
-        self._markers = advertise(node, types.MarkerArray, "markers", RELIABLE)
-        self._filled = advertise(node, types.Keypoints2DArray, "filled_keypoints", RELIABLE)
+        self._skeletons = advertise(node, types.Skeleton3DArray, "skeletons")
         self._info = advertise(node, types.SkeletonInfo, "skeleton_info", LATCHED)
+        parameters: NodeParameters = node.parameters
+        self._others: dict[str, Output] = {
+            "markers": _Markers(node, types),
+            "filled_keypoints": _FilledKeypoints(node, types),
+            "tf": BodyFrames(node, types),
+            "humans": Humans(node, types),
+        }
+        self._target_frame = TargetFrame(node, types, transforms) if parameters.target_frame else None
+        if self._target_frame is not None:
+            self._others["target_frame"] = self._target_frame
 
     def publish_info(self) -> None:
         """Say what the numbers of a skeleton mean; late subscribers hear it too."""
         self._info.publish(skeleton_info_to_msg(H36M17, self._types))
 
-    def publish(
-        self,
-        skeletons: Sequence[Skeleton3D],
-        lost_ids: Sequence[str],
-        *,
-        stamp_ns: int,
-        camera: Camera,
-        received_s: float,
-        reset: bool,
-        parameters: NodeParameters,
-    ) -> float:
-        """Publish one answer; milliseconds from receipt (monotonic seconds) to publication of the skeletons."""
-        types, frame_id = self._types, camera.frame_id
-        msg = skeletons_to_msg(skeletons, lost_ids, stamp_ns=stamp_ns, frame_id=frame_id, types=types)
-        latency_ms = (time.monotonic() - received_s) * 1e3
+    def publish(self, answer: Answer) -> float:
+        """Publish one answer; milliseconds from receipt of the keypoints to publication of the skeletons."""
+        msg = skeletons_to_msg(
+            answer.skeletons,
+            answer.lost_ids,
+            stamp_ns=answer.stamp_ns,
+            frame_id=answer.camera.frame_id,
+            types=self._types,
+        )
+        latency_ms = (time.monotonic() - answer.received_s) * 1e3
         msg.latency_ms = latency_ms
         self._skeletons.publish(msg)
-        self._frame_id = frame_id
-        if parameters.publish_markers and self._markers.get_subscription_count() > 0:
-            header = header_to_msg(stamp_ns, frame_id, types)
-            array, self._marker_ids = skeleton_markers(
-                skeletons,
-                header,
-                self._marker_ids,
-                types,
-                lifetime_s=parameters.marker_lifetime_s,
-                reset=reset,
-                camera=self._node.get_namespace().strip("/"),
-            )
-            self._markers.publish(array)
-        elif self._marker_ids:
-            self.clear_markers(stamp_ns)
-        if parameters.publish_filled and self._filled.get_subscription_count() > 0:
-            self._filled.publish(filled_keypoints_to_msg(skeletons, camera, stamp_ns=stamp_ns, types=types))
+        for name, output in self._others.items():
+            self._node.guarded(output.publish, name)(answer)
         return latency_ms
 
     def wanted(self, parameters: NodeParameters) -> bool:
         """Whether anybody listens to anything that is published."""
-        publishers = (self._skeletons, self._markers, self._filled)
-        wanted = (True, parameters.publish_markers, parameters.publish_filled)
-        return any(on and p.get_subscription_count() > 0 for on, p in zip(wanted, publishers, strict=True))
+        return self._skeletons.get_subscription_count() > 0 or any(
+            output.wanted(parameters) for output in self._others.values()
+        )
 
-    def clear_markers(self, stamp_ns: int) -> None:
-        """Remove everything from RViz."""
-        self._marker_ids = {}
-        if self._frame_id:  # else nothing was ever shown
-            self._markers.publish(delete_all_markers(header_to_msg(stamp_ns, self._frame_id, self._types), self._types))
+    def transforms_came(self) -> None:
+        """Publish what has waited for a transform; the executor's thread calls it."""
+        if self._target_frame is not None:
+            self._target_frame.publish_waiting()
+
+    def clear(self, stamp_ns: int) -> None:
+        """Take back everything that is still shown, because everybody is forgotten."""
+        for name, output in self._others.items():
+            self._node.guarded(output.clear, name)(stamp_ns)
 
     def destroy(self) -> None:
         """Take the publishers off the graph."""
-        for publisher in (self._skeletons, self._markers, self._filled, self._info):
+        for publisher in (self._skeletons, self._info):
             self._node.destroy_lifecycle_publisher(publisher)
+        for output in self._others.values():
+            output.destroy()
+
+
+class _Markers:
+    """`markers`, for RViz."""
+
+    def __init__(self, node: LifecycleNode, types: MessageTypes) -> None:
+        self._node = node
+        self._types = types
+        self._ids: dict[str, int] = {}
+        self._frame_id = ""
+        self._publisher = advertise(node, types.MarkerArray, "markers")
+
+    def wanted(self, parameters: NodeParameters) -> bool:
+        return parameters.publish_markers and self._publisher.get_subscription_count() > 0
+
+    def publish(self, answer: Answer) -> None:
+        self._frame_id = answer.camera.frame_id
+        if self.wanted(answer.parameters):
+            array, self._ids = skeleton_markers(
+                answer.skeletons,
+                header_to_msg(answer.stamp_ns, self._frame_id, self._types),
+                self._ids,
+                self._types,
+                lifetime_s=answer.parameters.marker_lifetime_s,
+                reset=answer.reset,
+                camera=self._node.get_namespace().strip("/"),
+            )
+            self._publisher.publish(array)
+        elif self._ids:
+            self.clear(answer.stamp_ns)
+
+    def clear(self, stamp_ns: int) -> None:
+        self._ids = {}
+        if self._frame_id:  # else nothing was ever shown
+            header = header_to_msg(stamp_ns, self._frame_id, self._types)
+            self._publisher.publish(delete_all_markers(header, self._types))
+
+    def destroy(self) -> None:
+        self._node.destroy_lifecycle_publisher(self._publisher)
+
+
+class _FilledKeypoints:
+    """`filled_keypoints`: the completed 2D poses."""
+
+    def __init__(self, node: LifecycleNode, types: MessageTypes) -> None:
+        self._node = node
+        self._types = types
+        self._publisher = advertise(node, types.Keypoints2DArray, "filled_keypoints")
+
+    def wanted(self, parameters: NodeParameters) -> bool:
+        return parameters.publish_filled and self._publisher.get_subscription_count() > 0
+
+    def publish(self, answer: Answer) -> None:
+        if self.wanted(answer.parameters):
+            self._publisher.publish(
+                filled_keypoints_to_msg(answer.skeletons, answer.camera, stamp_ns=answer.stamp_ns, types=self._types)
+            )
+
+    def clear(self, stamp_ns: int) -> None:
+        pass
+
+    def destroy(self) -> None:
+        self._node.destroy_lifecycle_publisher(self._publisher)

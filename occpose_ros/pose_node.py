@@ -35,6 +35,8 @@ from occpose_ros.parameters import NodeParameters
 from occpose_ros.process import run
 from occpose_ros.qos import subscribe
 from occpose_ros.timing import Received, other_clock
+from occpose_ros.transform_listener import TransformListener
+from occpose_ros.transforms import TransformBuffer
 from occpose_ros.worker import LatestWorker
 
 
@@ -52,6 +54,8 @@ class PoseNode(ManagedNode):
         self._outputs: Outputs | None = None
         self._worker: LatestWorker[Received] | None = None
         self._inputs: list[Any] = []
+        self._transforms = TransformBuffer()
+        self._listener: TransformListener | None = None
         backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
         self._jump = self.get_clock().create_jump_callback(
             backwards, post_callback=self.guarded(self._on_clock_jump, "clock jump")
@@ -64,10 +68,11 @@ class PoseNode(ManagedNode):
         pipeline = PosePipeline(engine, self.parameters.pipeline_config())
         msgtype, read_keypoints = INPUTS[self.parameters.input]
         keypoints_class = message_class(msgtype)
-        self._outputs = Outputs(self, self._types)
+        self._outputs = Outputs(self, self._types, self._transforms)
         self._answerer = Answerer(
             pipeline=pipeline,
             outputs=self._outputs,
+            transforms=self._transforms,
             statistics=self.statistics,
             read_keypoints=read_keypoints,
             now_ns=lambda: self.get_clock().now().nanoseconds,
@@ -77,6 +82,14 @@ class PoseNode(ManagedNode):
             subscribe(self, keypoints_class, "keypoints", self.guarded(self._on_keypoints, "keypoints")),
             subscribe(self, CameraInfo, "camera_info", self.guarded(self._on_camera_info, "camera_info")),
         ]
+        if self.parameters.target_frame:
+            self._listener = TransformListener(
+                self,
+                self._transforms,
+                on_change=self._outputs.transforms_came,
+                guarded=self.guarded,
+                warn=self.warn,
+            )
         self._about_engine = {"model": engine.info.name, "engine": engine.backend, "engine reason": engine.reason}
         self.get_logger().info(f"model {engine.info.name} on {engine.backend} ({engine.reason})")
 
@@ -105,8 +118,11 @@ class PoseNode(ManagedNode):
         """Leave the topics and forget the model."""
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
+        if self._listener is not None:
+            self._listener.destroy()
         if self._outputs is not None:
             self._outputs.destroy()
+        self._listener, self._transforms = None, TransformBuffer()
         self._inputs, self._outputs, self._answerer, self.camera = [], None, None, None
 
     # the executor's thread
@@ -135,6 +151,7 @@ class PoseNode(ManagedNode):
         if self._worker is not None:
             self.get_logger().info("the clock went backwards or was changed: forgetting everybody")
             self._worker.request_reset()
+        self._transforms.clear()
 
     def diagnosis(self) -> tuple[bytes, str, dict[str, str], str]:
         """What the node knows about itself."""

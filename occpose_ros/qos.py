@@ -58,6 +58,14 @@ def subscribe(node: Node, kind: Any, topic: str, callback: Callable[[Any], None]
     )
 
 
+def advertise_plainly(node: Node, kind: Any, topic: str, qos: QoSProfile = RELIABLE) -> Any:
+    """A publisher for one that comes and goes at run time.
+
+    It has no events, which the executor would wait for, so any thread may make and destroy it; and no parameters.
+    """
+    return node.create_publisher(kind, topic, qos, event_callbacks=PublisherEventCallbacks(use_default_callbacks=False))
+
+
 def advertise(node: LifecycleNode, kind: Any, topic: str, qos: QoSProfile = RELIABLE) -> Any:
     """A lifecycle publisher, with policies that parameters may override and an error in the log as `subscribe` has."""
     events = PublisherEventCallbacks(incompatible_qos=on_incompatible(node, topic, "publisher"))

@@ -8,7 +8,7 @@ first and after the last there is no answer, for a guess about a moving robot is
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -113,6 +113,10 @@ class _Link:
         half = len(self) // 2
         del self._stamps_ns[:half], self._samples[:half]
 
+    def forget_after(self, stamp_ns: int) -> None:
+        first = bisect_right(self._stamps_ns, stamp_ns)
+        del self._stamps_ns[first:], self._samples[first:]
+
     def at(self, stamp_ns: int) -> Transform:
         stamps_ns, samples = self._stamps_ns, self._samples
         if self.static:
@@ -203,20 +207,25 @@ class TransformBuffer:
             up = self._climb(source_chain, ancestor, stamp_ns)
             return self._climb(target_chain, ancestor, stamp_ns).inverse().after(up)
 
-    def clear(self) -> None:
-        """Forget the past, because time went backwards; static transforms are sent but once, and stay."""
+    def clear(self, newer_than_ns: int | None = None) -> None:
+        """Forget what is newer (None: all), because time went back; static transforms are sent but once, and stay."""
         with self._lock:
-            self._moving.clear()
-            self._heard.clear()
-            self._samples = 0
+            if newer_than_ns is not None:
+                for link in self._moving.values():
+                    link.forget_after(newer_than_ns)
+            self._keep({child for child, link in self._moving.items() if newer_than_ns is not None and len(link)})
 
     def _shrink(self) -> None:
-        self._moving = {child: link for child, link in self._moving.items() if child in self._heard}
-        self._heard.clear()
-        if sum(map(len, self._moving.values())) > _MAX_SAMPLES // 2:
+        self._keep(self._heard)
+        if self._samples > _MAX_SAMPLES // 2:
             for link in self._moving.values():
                 link.forget_older_half()
+        self._keep(set(self._moving))
+
+    def _keep(self, children: set[str]) -> None:
+        self._moving = {child: link for child, link in self._moving.items() if child in children}
         self._samples = sum(map(len, self._moving.values()))
+        self._heard = set()
 
     def _link(self, frame: str) -> _Link | None:
         return self._moving.get(frame, self._static.get(frame))

@@ -110,6 +110,16 @@ def test_static_transforms_hold_always_and_survive_a_clear() -> None:
         buffer.lookup("odom", "camera", 5 * MS)
 
 
+def test_only_what_is_newer_is_forgotten_on_request() -> None:
+    buffer = line((0, 0.0), (10 * MS, 1.0), (20 * MS, 2.0))
+    buffer.add(20 * MS, "base", "arm", shift(1.0))
+    buffer.clear(newer_than_ns=10 * MS)
+    assert buffer.lookup("odom", "base", 10 * MS).translation_m[0] == 1.0
+    for target, source in (("odom", "base"), ("base", "arm")):
+        with pytest.raises(TransformError):
+            buffer.lookup(target, source, 20 * MS)
+
+
 def test_a_frame_is_itself_even_if_unknown() -> None:
     np.testing.assert_array_equal(matrix(TransformBuffer().lookup("camera", "/camera", 7)), np.eye(4))
 

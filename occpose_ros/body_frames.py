@@ -1,0 +1,140 @@
+"""Frames of people for TF, by REP-155.
+
+`body_<id>` has its origin between the hips, x out of the body, y to its left and z along the trunk to the head. Its
+parent is the camera's frame. A joint's frame lies at the joint and has the axes of the body, for a point has none of
+its own. Who cannot be told front from back, because the hips lie in line with the trunk or are unknown, has no frames.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rclpy.qos import QoSProfile
+from scipy.spatial.transform import Rotation
+
+from occpose_core.skeleton import H36M17
+from occpose_core.types import Origin, Skeleton3D
+from occpose_ros.answer import Answer
+from occpose_ros.lifecycle import ManagedNode
+from occpose_ros.message_types import MessageTypes, header_to_msg, message_class
+from occpose_ros.parameters import NodeParameters
+from occpose_ros.qos import advertise_plainly
+from occpose_ros.transforms import Transform
+
+# No person's hips or trunk are so short: they are not in their places.
+_SHORTEST_M = 0.02
+# Sine of the angle between hips and trunk under which left and right are a matter of noise.
+_SMALLEST_SINE = 0.3
+_LONGEST_ID = 40
+# joint -> frame: names of REP-155 where it has one for the joint, else in its style
+JOINT_FRAMES = tuple(
+    "waist" if joint == "pelvis" else joint.replace("left_", "l_").replace("right_", "r_") for joint in H36M17.joints
+)
+
+
+def name_of(id: str) -> str:
+    """An id as it may stand in names of frames and topics: a letter, then letters, digits and underscores.
+
+    "7" becomes "p7". An id with other characters, or very long, ends with a checksum, so that different ids have
+    different names.
+    """
+    if re.fullmatch(r"[0-9]{1,9}", id):
+        return f"p{id}"
+    if re.fullmatch(r"[A-Za-z]\w*", id, re.ASCII) and len(id) <= _LONGEST_ID and not re.fullmatch(r"p[0-9]+", id):
+        return id
+    cleaned = re.sub(r"\W+", "_", id, flags=re.ASCII)[:_LONGEST_ID].strip("_")
+    return f"p{cleaned}_{zlib.crc32(id.encode()):08x}"
+
+
+def cam_from_body(skeleton: Skeleton3D) -> Transform | None:
+    """The body's frame in the camera's, None if front and back cannot be told."""
+    rows = H36M17.indices("left_hip", "right_hip", "thorax")
+    if (skeleton.origin[rows] == Origin.UNKNOWN).any():
+        return None
+    left, right, thorax = skeleton.joints_cam_m[rows].astype(np.float64)
+    origin = (left + right) / 2
+    hips, trunk = left - right, thorax - origin
+    hips_m, trunk_m = np.linalg.norm(hips), np.linalg.norm(trunk)
+    if not min(hips_m, trunk_m) > _SHORTEST_M:
+        return None
+    z = trunk / trunk_m
+    y = hips / hips_m - z * (z @ hips / hips_m)
+    sine = np.linalg.norm(y)
+    if not sine > _SMALLEST_SINE:
+        return None
+    y /= sine
+    return Transform(rotation=np.stack([np.cross(y, z), y, z], axis=1), translation_m=origin)
+
+
+def joints_in_body(skeleton: Skeleton3D, body: Transform) -> dict[str, np.ndarray]:
+    """Frame of each known joint, without the id -> (3,) its position in the body's frame."""
+    positions = body.inverse().apply(skeleton.joints_cam_m.astype(np.float64))
+    known = skeleton.origin != Origin.UNKNOWN
+    return {frame: positions[joint] for joint, frame in enumerate(JOINT_FRAMES) if known[joint]}
+
+
+def _frames(skeletons: Sequence[Skeleton3D], camera_frame: str, joints: bool) -> list[tuple[str, str, Transform]]:
+    """(parent, child, transform) of everybody who has frames."""
+    frames = []
+    for skeleton in skeletons:
+        body = cam_from_body(skeleton)
+        if body is None:
+            continue
+        name = name_of(skeleton.id)
+        frames.append((camera_frame, f"body_{name}", body))
+        if joints:
+            frames += [
+                (f"body_{name}", f"{frame}_{name}", Transform(rotation=np.eye(3), translation_m=position))
+                for frame, position in joints_in_body(skeleton, body).items()
+            ]
+    return frames
+
+
+def transforms_to_msgs(frames: Sequence[tuple[str, str, Transform]], stamp_ns: int, types: MessageTypes) -> list[Any]:
+    """geometry_msgs/TransformStamped of (parent, child, transform)."""
+    Stamped, Message = (message_class(f"geometry_msgs/msg/{kind}") for kind in ("TransformStamped", "Transform"))
+    quaternions = Rotation.from_matrix(np.stack([transform.rotation for _, _, transform in frames])).as_quat()
+    msgs = []
+    for (parent, child, transform), quaternion in zip(frames, quaternions, strict=True):
+        x, y, z = map(float, transform.translation_m)
+        qx, qy, qz, qw = map(float, quaternion)
+        message = Message(translation=types.Vector3(x=x, y=y, z=z), rotation=types.Quaternion(x=qx, y=qy, z=qz, w=qw))
+        msgs.append(Stamped(header=header_to_msg(stamp_ns, parent, types), child_frame_id=child, transform=message))
+    return msgs
+
+
+class BodyFrames:
+    """The output (answer.py) on /tf. Its publisher exists from the first time that it is switched on."""
+
+    def __init__(self, node: ManagedNode, types: MessageTypes) -> None:
+        self._node = node
+        self._types = types
+        self._publisher: Any = None
+
+    def wanted(self, parameters: NodeParameters) -> bool:
+        """Whether it is on and somebody listens."""
+        on = parameters.publish_tf or parameters.publish_joint_tf
+        return on and self._node.count_subscribers(self._node.resolve_topic_name("/tf")) > 0
+
+    def publish(self, answer: Answer) -> None:
+        """Publish the frames of all people who have some."""
+        if not (answer.parameters.publish_tf or answer.parameters.publish_joint_tf):
+            return
+        kind = message_class("tf2_msgs/msg/TFMessage")
+        if self._publisher is None:
+            self._publisher = advertise_plainly(self._node, kind, "/tf", QoSProfile(depth=100))
+        frames = _frames(answer.skeletons, answer.camera.frame_id, joints=answer.parameters.publish_joint_tf)
+        if frames:
+            self._publisher.publish(kind(transforms=transforms_to_msgs(frames, answer.stamp_ns, self._types)))
+
+    def clear(self, stamp_ns: int) -> None:
+        """Nothing: TF cannot take back a frame, it gets old."""
+
+    def destroy(self) -> None:
+        """Leave the graph."""
+        if self._publisher is not None:
+            self._node.destroy_publisher(self._publisher)
