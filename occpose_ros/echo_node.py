@@ -7,6 +7,7 @@ transport are those of pose_node, and there is nothing else. Its latency is the 
 from __future__ import annotations
 
 import argparse
+import threading
 from functools import lru_cache
 from typing import Any
 
@@ -53,7 +54,7 @@ class EchoNode(Node):
         answer.header = msg.header
         self._skeletons.publish(answer)
 
-    def start(self) -> None:
+    def start(self, stopping: threading.Event) -> None:
         """It has been answering since it was made."""
 
     def close(self) -> None:

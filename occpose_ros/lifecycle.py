@@ -7,22 +7,34 @@ logged (each reason only now and then) and shown in the diagnostics; then the no
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import wait
+from typing import Any, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from occpose_core.errors import OccposeError
+from occpose_core.pipeline_config import PipelineConfig
 from occpose_ros.adapters import RejectedMessageError
 from occpose_ros.diagnostics import Statistics, diagnostic_array
 from occpose_ros.parameter_fields import changed, declare
+from occpose_ros.worker import begin
 
+Result = TypeVar("Result")
 _WARNING_PERIOD_S = 5.0
+# The wait for work in a thread looks so often for a signal.
+_PATIENCE_S = 0.1
+
+
+class StoppedError(OccposeError):
+    """A signal came before the work was done."""
 
 
 class ManagedNode(LifecycleNode):
@@ -43,6 +55,7 @@ class ManagedNode(LifecycleNode):
         self.state = "unconfigured"
         self.failure = ""
         self._warned_s: dict[str, float] = {}
+        self._stopping = threading.Event()
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # on the steady clock: a paused or missing /clock must not silence the node
@@ -119,8 +132,9 @@ class ManagedNode(LifecycleNode):
         self.state = target
         return TransitionCallbackReturn.SUCCESS
 
-    def start(self) -> None:
-        """Configure and activate, as far as that is wanted and possible."""
+    def start(self, stopping: threading.Event | None = None) -> None:
+        """Configure and activate, as far as that is wanted and possible. stopping: set when the process shall end."""
+        self._stopping = stopping or self._stopping
         if self.parameters.autostart and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
@@ -129,7 +143,25 @@ class ManagedNode(LifecycleNode):
         if self.state != "finalized":
             self.trigger_shutdown()
 
+    def patiently(self, work: Callable[[], Result], name: str) -> Result:
+        """The result of work that may take minutes, done in a thread; StoppedError if the process shall end first."""
+        future = begin(work, name)
+        while not wait([future], _PATIENCE_S).done:
+            if self._stopping.is_set():
+                raise StoppedError(f"stopped while {name}")
+        return future.result()
+
     # callbacks
+
+    def when_time_jumps_back(self, callback: Callable[[], None]) -> Any:
+        """Call back when the node's clock goes back by more than a late message does, or is exchanged.
+
+        The callback lives as long as what is returned.
+        """
+        back = Duration(nanoseconds=-int(PipelineConfig().backward_reset_s * 1e9))
+        threshold = JumpThreshold(min_forward=None, min_backward=back, on_clock_change=True)
+        guarded = self.guarded(lambda _: callback(), "clock jump")
+        return self.get_clock().create_jump_callback(threshold, post_callback=guarded)
 
     def guarded(self, callback: Callable[..., None], name: str) -> Callable[..., None]:
         """The callback border: what gets here is counted and reported, and the node goes on."""

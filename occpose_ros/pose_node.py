@@ -17,10 +17,9 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.clock import JumpThreshold
-from rclpy.duration import Duration
 from sensor_msgs.msg import CameraInfo
 
+from occpose_core.errors import OccposeError
 from occpose_core.pipeline import PosePipeline
 from occpose_core.runtime import load
 from occpose_core.types import Camera, CameraError
@@ -40,6 +39,10 @@ from occpose_ros.transforms import TransformBuffer
 from occpose_ros.worker import LatestWorker
 
 
+class EngineHangsError(OccposeError):
+    """The engine has not come back from a frame."""
+
+
 class PoseNode(ManagedNode):
     """The ROS node; see the module. Raises ParameterError if a parameter it is started with makes no sense."""
 
@@ -56,15 +59,13 @@ class PoseNode(ManagedNode):
         self._inputs: list[Any] = []
         self._transforms = TransformBuffer()
         self._listener: TransformListener | None = None
-        backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
-        self._jump = self.get_clock().create_jump_callback(
-            backwards, post_callback=self.guarded(self._on_clock_jump, "clock jump")
-        )
+        self._hung: LatestWorker[Received] | None = None
+        self._jump = self.when_time_jumps_back(self._on_clock_jump)
 
     def configure(self) -> None:
         """Load the model and join the topics."""
         # what may fail comes first, so that a failure leaves nothing behind
-        engine = load(self.parameters.model, self.parameters.backend)
+        engine = self.patiently(lambda: load(self.parameters.model, self.parameters.backend), "loading the model")
         pipeline = PosePipeline(engine, self.parameters.pipeline_config())
         msgtype, read_keypoints = INPUTS[self.parameters.input]
         keypoints_class = message_class(msgtype)
@@ -97,6 +98,8 @@ class PoseNode(ManagedNode):
         """Start answering."""
         answerer, outputs = self._answerer, self._outputs
         assert answerer is not None and outputs is not None
+        if self._hung is not None and self._hung.running:
+            raise EngineHangsError("the engine still works on its last frame: clean up, configure and activate again")
         outputs.publish_info()
         self._worker = LatestWorker(
             self.guarded(lambda received: answerer.answer(received, self.camera, self.parameters), "answer"),
@@ -112,6 +115,7 @@ class PoseNode(ManagedNode):
         if worker.stop():
             self._answerer.forget()
         else:
+            self._hung = worker
             self.get_logger().error("the engine does not come back from its last frame; going on without it")
 
     def release(self) -> None:
@@ -124,6 +128,7 @@ class PoseNode(ManagedNode):
             self._outputs.destroy()
         self._listener, self._transforms = None, TransformBuffer()
         self._inputs, self._outputs, self._answerer, self.camera = [], None, None, None
+        self._hung = None
 
     # the executor's thread
 
@@ -147,9 +152,9 @@ class PoseNode(ManagedNode):
         if self._worker.offer(received):
             self.statistics.dropped({"replaced": 1})
 
-    def _on_clock_jump(self, jump: Any) -> None:
+    def _on_clock_jump(self) -> None:
         if self._worker is not None:
-            self.get_logger().info("the clock went backwards or was changed: forgetting everybody")
+            self.warn("clock jump", "the clock went backwards or was changed: forgetting everybody")
             self._worker.request_reset()
         self._transforms.clear()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -24,8 +25,10 @@ def run(make_node: Callable[[], Any], parser: argparse.ArgumentParser, argv: lis
     """Spin a node until SIGINT or SIGTERM; returns the exit status, 2 if it could not be made.
 
     An exception that escapes a callback is logged and the node goes on: until Jazzy, rclpy's lifecycle services raise
-    one when they are asked for a transition that the state does not allow. The node has `start()`, called once, and
-    `close()`, called while it can still publish: rclpy's own signal handlers would take the context away first.
+    one when they are asked for a transition that the state does not allow. The node has `start(stopping)`, called once
+    with an event that a signal sets, and `close()`, called while it can still publish: rclpy's own signal handlers
+    would take the context away first. Threads that do not come back to an end are left behind, and the process with
+    them, for an engine that hangs in native code would crash the interpreter's own way out.
     """
     argv = sys.argv if argv is None else argv
     stop = threading.Event()
@@ -42,7 +45,7 @@ def run(make_node: Callable[[], Any], parser: argparse.ArgumentParser, argv: lis
         return 2
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    node.start()
+    node.start(stop)
     while not stop.is_set() and rclpy.ok():
         try:
             executor.spin_once(timeout_sec=_SIGNAL_LATENCY_S)
@@ -52,4 +55,8 @@ def run(make_node: Callable[[], Any], parser: argparse.ArgumentParser, argv: lis
     executor.shutdown()
     node.destroy_node()
     rclpy.try_shutdown()
+    if any(thread.daemon for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
     return 0

@@ -1,4 +1,6 @@
-"""One thread that works on the newest item only.
+"""Work beside the executor's thread: one thread that works on the newest item only, and one for work that is done once.
+
+All threads are daemons: an engine that hangs must not keep the process alive after everybody has given up on it.
 
 Why a thread: lifting takes milliseconds to tens of milliseconds, and the executor that delivers messages must not wait
 for it, or messages pile up and every answer is late. Why a mailbox of one: an answer about an old image is worth less
@@ -10,9 +12,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
+# `ros2 launch` follows SIGINT by SIGTERM after 5 s and by SIGKILL after 10 s more.
+_JOIN_TIMEOUT_S = 3.0
+
+
+def begin(work: Callable[[], Result], name: str) -> Future[Result]:
+    """Start work in a thread of its own."""
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001  it is raised where the result is taken
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
 
 
 class LatestWorker(Generic[Item]):
@@ -25,7 +45,6 @@ class LatestWorker(Generic[Item]):
         self._item: Item | None = None
         self._reset_wanted = False
         self._stopping = False
-        # a daemon: an engine that hangs must not keep the process alive after stop() has given up on it
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -44,13 +63,18 @@ class LatestWorker(Generic[Item]):
             self._reset_wanted = True
             self._changed.notify()
 
-    def stop(self, timeout_s: float = 5.0) -> bool:
+    @property
+    def running(self) -> bool:
+        """Whether the thread lives, be it only for the item in work."""
+        return self._thread.is_alive()
+
+    def stop(self, timeout_s: float = _JOIN_TIMEOUT_S) -> bool:
         """End the thread after the item in work; False if that took longer than the timeout."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return not self.running
 
     def _run(self) -> None:
         while True:
