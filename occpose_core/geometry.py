@@ -23,10 +23,10 @@ _CHAIN = (
 )
 CHAIN_STARTS = H36M17.indices(*(start for start, _, _, _ in _CHAIN))
 CHAIN_ENDS = H36M17.indices(*(end for _, end, _, _ in _CHAIN))
-_ANKLE_HEIGHT_M = 0.08  # the ankle joint above the sole of a standing person
+ANKLE_HEIGHT_M = 0.08  # the ankle joint above the sole of a standing person
 _CHAIN_M = sum(share * length_m for _, _, share, length_m in _CHAIN)
 # Stature is the sum of these times the lengths of the bones from CHAIN_STARTS to CHAIN_ENDS.
-STATURE_WEIGHTS = (_CHAIN_M + _ANKLE_HEIGHT_M) / _CHAIN_M * np.array([share for _, _, share, _ in _CHAIN])
+STATURE_WEIGHTS = (_CHAIN_M + ANKLE_HEIGHT_M) / _CHAIN_M * np.array([share for _, _, share, _ in _CHAIN])
 
 # Nearer than this no camera sees a person; a solution there is a misfit.
 _NEAREST_M = 0.1

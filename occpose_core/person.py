@@ -6,6 +6,7 @@ import numpy as np
 
 from occpose_core.fusion import bone_vectors, fuse, measured_bones
 from occpose_core.pipeline_config import PipelineConfig
+from occpose_core.scale import SIZE, Heights
 from occpose_core.skeleton import H36M17
 from occpose_core.smoothing import OneEuro, filtered
 
@@ -27,7 +28,9 @@ class People:
     joints: filter state of the root-relative pose (J, 3), m, camera axes
     bone (J, 3), bone_sigma_m, bone_seen, bone_ns (J,): each joint relative to its parent when both were last measured,
         how sure that was, whether and when
-    sigma_m (J,): of the last pose; stature_m: slow mean of what the network takes for the person's height
+    sigma_m (J,): of the last pose
+    size: what is known of the person's size (scale.SIZE); height_m, source, metric: the stature that all of the above
+        is scaled to, where from (ScaleSource), and whether it is to be relied on
     """
 
     def __init__(self, window: int, state_size: int = 0, fuse: bool = True, smooth: bool = True) -> None:
@@ -51,7 +54,10 @@ class People:
                 ("bone_seen", bool, (_J,)),
                 ("bone_ns", np.int64, (_J,)),
                 ("sigma_m", np.float64, (_J,)),
-                ("stature_m", np.float64),
+                ("size", SIZE),
+                ("height_m", np.float64),
+                ("source", np.uint8),
+                ("metric", bool),
             ],
         )
 
@@ -96,11 +102,21 @@ class People:
         root = np.exp(log_depth) * np.concatenate([ray, np.ones_like(log_depth)], axis=-1)
         return root, self.rows["joints"]["answer"] + root[:, None]
 
-    def average_stature_m(self, which: np.ndarray, stature_m: np.ndarray, stamp_ns: int, time_s: float) -> np.ndarray:
-        """Mean stature (R,) of some rows with new values (R,): of all frames at first, of the last time_s later."""
-        gain = np.maximum(1.0 - np.exp(-self.since_s(stamp_ns)[which] / time_s), 1.0 / (self.rows["lifted"][which] + 1))
-        mean = self.rows["stature_m"][which]
-        return np.asarray(mean + gain * (stature_m - mean))
+    def scale_to(self, heights: Heights) -> None:
+        """Take everybody to have these statures (N,): all places and poses are blown up or down about the camera.
+
+        So the filters see nobody move when a stature changes.
+        """
+        rows = self.rows
+        ratio = np.where(rows["started"], heights.height_m / np.where(rows["started"], rows["height_m"], 1.0), 1.0)
+        for name in ("sample", "answer"):
+            rows["log_depth"][name] += np.log(ratio)[:, None]
+        for name in ("sample", "answer", "rate"):
+            rows["joints"][name] *= ratio[:, None, None]
+        rows["bone"] *= ratio[:, None, None]
+        rows["bone_sigma_m"] *= ratio[:, None]
+        rows["sigma_m"] *= ratio[:, None]
+        rows["height_m"], rows["source"], rows["metric"] = heights.height_m, heights.source, heights.metric
 
     def update(
         self,
@@ -111,10 +127,10 @@ class People:
         joints_root_m: np.ndarray,
         root_cam_m: np.ndarray,
         sigma_m: np.ndarray,
-        stature_m: np.ndarray,
+        size: np.ndarray,
         visible: np.ndarray,
     ) -> None:
-        """Take a lifted frame into R rows: (R, J, 3), (R, 3), (R, J), (R,) and (R, J).
+        """Take a lifted frame into R rows: (R, J, 3), (R, 3), (R, J), (R,) of SIZE and (R, J).
 
         The root is smoothed as a ray and a distance: the ray is measured far better, and so stays free of the noise of
         the distance. An arm says little about distance: there the old one counts more.
@@ -131,7 +147,7 @@ class People:
         rows["bone"][measured] = bone_vectors(rows["joints"]["answer"])[measured]
         rows["bone_sigma_m"][measured] = sigma_m[measured]
         rows["bone_ns"][measured], rows["bone_seen"][measured] = stamp_ns, True
-        rows["measured_ns"], rows["started"], rows["stature_m"] = stamp_ns, True, stature_m
+        rows["measured_ns"], rows["started"], rows["size"] = stamp_ns, True, size
         rows["lifted"] += 1
         self.rows[which] = rows
 

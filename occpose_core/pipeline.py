@@ -7,8 +7,9 @@ places them on their rays, smooths them, and keeps the hidden alive by predictio
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,10 +20,11 @@ from occpose_core.errors import OccposeError
 from occpose_core.geometry import place_root, stature_m
 from occpose_core.identities import Identities
 from occpose_core.person import People
-from occpose_core.pipeline_config import ASSUMED_HEIGHT_M, PipelineConfig
+from occpose_core.pipeline_config import PipelineConfig
 from occpose_core.runtime.engine import FRAME_S, views_for
+from occpose_core.scale import Placed, check_heights, heights, known_heights_m, network_stature_m, observe
 from occpose_core.skeleton import H36M17
-from occpose_core.types import Camera, Keypoints2D, Origin, Skeleton3D, State
+from occpose_core.types import Camera, GroundPlane, Keypoints2D, Origin, ScaleSource, Skeleton3D, State
 
 if TYPE_CHECKING:
     from occpose_core.runtime import Engine, Lifted
@@ -57,11 +59,10 @@ class PipelineOutput:
 class PosePipeline:
     """Completes and lifts people; one instance per camera.
 
-    engine: a lifter for h36m17. config: may be replaced between steps. own_prefix: of the ids of people whom the
-    detector gives none; processes that follow each other should have different ones. Raises PipelineError.
+    engine: a lifter for h36m17. config: may be replaced between steps. Raises PipelineError.
     """
 
-    def __init__(self, engine: Engine, config: PipelineConfig | None = None, own_prefix: str = "t") -> None:
+    def __init__(self, engine: Engine, config: PipelineConfig | None = None) -> None:
         info = engine.info
         if info.layout != H36M17.name:
             raise PipelineError(f"model {info.name!r} has layout {info.layout!r}: choose a model of {H36M17.name}")
@@ -73,23 +74,34 @@ class PosePipeline:
             )
         self.config = config or PipelineConfig()
         self._engine = engine
-        self._identities = Identities(own_prefix)
+        self._identities = Identities()
         self._published: tuple[str, ...] = ()
         self.reset()
 
     def reset(self) -> None:
-        """Forget everybody and the time; own ids given so far are not given again."""
+        """Forget everybody and the time; ids given so far are not given again."""
+        self._identities.reset()
         info = self._engine.info
         # A network that remembers where hidden joints were needs nobody else to do so.
         self._people = People(info.frames, info.state_size, fuse=not info.remembers, smooth=not info.remembers)
         self._stamp_ns: int | None = None
         self._frame_id = ""
 
-    def step(self, people: Sequence[Keypoints2D], stamp_ns: int, camera: Camera) -> PipelineOutput:
+    def step(
+        self,
+        people: Sequence[Keypoints2D],
+        stamp_ns: int,
+        camera: Camera,
+        ground: GroundPlane | None = None,
+        heights_m: Mapping[str, float] = MappingProxyType({}),
+    ) -> PipelineOutput:
         """Take the people of one image and answer with the skeletons of all who are seen or held.
 
-        people: in h36m17, pixels of `camera`. stamp_ns: of the image. Raises PeopleError if somebody has not 17 joints.
+        people: in h36m17, pixels of `camera`. stamp_ns: of the image. ground: the plane that people stand on, if it is
+        known. heights_m: known statures by the id that goes out; they come before the setting for everybody, and that
+        before the ground. Raises PeopleError if somebody has not 17 joints, ScaleError if a height makes no sense.
         """
+        check_heights(heights_m)
         reset, ahead_s = False, FRAME_S
         if self._stamp_ns is not None:
             ahead_s = (stamp_ns - self._stamp_ns) * 1e-9
@@ -104,8 +116,10 @@ class PosePipeline:
         self._stamp_ns, self._frame_id = stamp_ns, camera.frame_id
         self._people.keep(self._people.since_s(stamp_ns) <= self.config.gap_s)
         seen = self._identities.on_rows(ids, seen, self._people, stamp_ns, self.config, dropped)
+        known_m = known_heights_m(self._people.ids, self.config.target_height_m, heights_m)
+        self._people.scale_to(heights(self._people.rows["size"], known_m))
         self._people.push(seen.rays, seen.score)
-        filled_px = self._lift(seen, stamp_ns, ahead_s, camera, dropped)
+        filled_px = self._lift(seen, stamp_ns, ahead_s, camera, ground, dropped)
         skeletons = self._skeletons(seen, filled_px, stamp_ns, camera)
         self._people.keep(self._people.rows["started"])
         now = tuple(skeleton.id for skeleton in skeletons)
@@ -114,7 +128,13 @@ class PosePipeline:
         return PipelineOutput(stamp_ns=stamp_ns, skeletons=skeletons, lost_ids=lost, dropped=dict(dropped), reset=reset)
 
     def _lift(
-        self, seen: Seen, stamp_ns: int, ahead_s: float, camera: Camera, dropped: Counter[str]
+        self,
+        seen: Seen,
+        stamp_ns: int,
+        ahead_s: float,
+        camera: Camera,
+        ground: GroundPlane | None,
+        dropped: Counter[str],
     ) -> np.ndarray | None:
         """Run the network for all of whom it can tell and update their rows; its 2D pose (N, J, 2) px, if it has one.
 
@@ -136,7 +156,7 @@ class PosePipeline:
         count(dropped, "non_finite", (~usable).sum())
         people.restart(rows[~usable])
         placed = usable & enough[rows]
-        self._place(rows[placed], joints[placed], sigma[placed], seen, stamp_ns, dropped)
+        self._place(rows[placed], joints[placed], sigma[placed], seen, stamp_ns, ground, dropped)
         if info.remembers:
             hidden = usable & ~enough[rows]
             self._predict(rows[hidden], joints[hidden], sigma[hidden], seen, stamp_ns)
@@ -170,29 +190,38 @@ class PosePipeline:
         sigma: np.ndarray,
         seen: Seen,
         stamp_ns: int,
+        ground: GroundPlane | None,
         dropped: Counter[str],
     ) -> None:
-        """Scale poses (R, J, 3) with sigmas (R, J), as the network has them, place them and take them into rows."""
+        """Place poses (R, J, 3) with sigmas (R, J), as the network has them, scale them and take them into rows."""
         people, config = self._people, self.config
-        stature = people.average_stature_m(rows, stature_m(joints_root), stamp_ns, config.stature_time_s)
-        scale = (config.target_height_m or ASSUMED_HEIGHT_M) / stature
-        joints = joints_root * scale[:, None, None]
-        root, placed = place_root(joints, seen.rays[rows], seen.score[rows])
+        root, placed = place_root(joints_root, seen.rays[rows], seen.score[rows])
         count(dropped, "not_placed", (~placed).sum())
+        rows = rows[placed]
+        poses = Placed(
+            joints_root=joints_root[placed],
+            root=root[placed],
+            sigma=sigma[placed],
+            rays=seen.rays[rows],
+            visible=seen.visible[rows],
+        )
+        dt_s = np.where(people.rows["started"][rows], people.since_s(stamp_ns)[rows], FRAME_S)
+        size = observe(people.rows["size"][rows], poses, ground, dt_s, config.stature_time_s)
+        scale = people.rows["height_m"][rows] / network_stature_m(size)
         people.update(
-            rows[placed],
+            rows,
             stamp_ns,
             config,
-            joints_root_m=joints[placed],
-            root_cam_m=root[placed],
-            sigma_m=(sigma * scale[:, None])[placed],
-            stature_m=stature[placed],
-            visible=seen.visible[rows[placed]],
+            joints_root_m=poses.joints_root * scale[:, None, None],
+            root_cam_m=poses.root * scale[:, None],
+            sigma_m=poses.sigma * scale[:, None],
+            size=size,
+            visible=poses.visible,
         )
 
     def _predict(self, rows: np.ndarray, joints_root: np.ndarray, sigma: np.ndarray, seen: Seen, stamp_ns: int) -> None:
         """Take the network's answer for people who show too little to be placed; their size and way stay the same."""
-        scale = (self.config.target_height_m or ASSUMED_HEIGHT_M) / self._people.rows["stature_m"][rows]
+        scale = self._people.rows["height_m"][rows] / network_stature_m(self._people.rows["size"][rows])
         self._people.predict(
             rows,
             stamp_ns,
@@ -227,8 +256,9 @@ class PosePipeline:
                 sigma_m=sigma[row].astype(np.float32),
                 origin=origin[row],
                 kpts_px=px[row].astype(np.float32),
-                height_m=config.target_height_m or ASSUMED_HEIGHT_M,
-                metric=config.target_height_m is not None,
+                height_m=float(people.rows["height_m"][row]),
+                metric=bool(people.rows["metric"][row]),
+                scale_source=ScaleSource(people.rows["source"][row]),
             )
             for row in np.flatnonzero(since_s <= config.hold_s)
         )
