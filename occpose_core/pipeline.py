@@ -59,10 +59,11 @@ class PipelineOutput:
 class PosePipeline:
     """Completes and lifts people; one instance per camera.
 
-    engine: a lifter for h36m17. config: may be replaced between steps. Raises PipelineError.
+    engine: a lifter for h36m17. config: may be replaced between steps. own_prefix: of the ids of people whom the
+    detector gives none; processes that follow each other should have different ones. Raises PipelineError.
     """
 
-    def __init__(self, engine: Engine, config: PipelineConfig | None = None) -> None:
+    def __init__(self, engine: Engine, config: PipelineConfig | None = None, own_prefix: str = "t") -> None:
         info = engine.info
         if info.layout != H36M17.name:
             raise PipelineError(f"model {info.name!r} has layout {info.layout!r}: choose a model of {H36M17.name}")
@@ -74,13 +75,12 @@ class PosePipeline:
             )
         self.config = config or PipelineConfig()
         self._engine = engine
-        self._identities = Identities()
+        self._identities = Identities(own_prefix)
         self._published: tuple[str, ...] = ()
         self.reset()
 
     def reset(self) -> None:
-        """Forget everybody and the time; ids given so far are not given again."""
-        self._identities.reset()
+        """Forget everybody and the time; own ids given so far are not given again."""
         info = self._engine.info
         # A network that remembers where hidden joints were needs nobody else to do so.
         self._people = People(info.frames, info.state_size, fuse=not info.remembers, smooth=not info.remembers)
