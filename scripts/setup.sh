@@ -137,4 +137,4 @@ origin=$(ros_origin)
 
 unless_done "$venv/.made" "$PWD $origin $("$python" -VV)" make_venv
 unless_done "$venv/.installed" "$(sha256sum scripts/setup.sh pyproject.toml setup.py constraints/*)" "install_${origin%-*}" "${origin#*-}"
-unless_done .ros/built "$(sha256sum scripts/setup.sh constraints/* package.xml CMakeLists.txt msg/*)" build
+unless_done .ros/built "$(sha256sum scripts/setup.sh constraints/* package.xml CMakeLists.txt msg/* srv/*)" build

@@ -15,7 +15,7 @@ TOOLS = ("bash", "env", "dirname", "readlink", "sha256sum", "uname", "sh")
 @pytest.fixture
 def machine(checkout: Path, tmp_path: Path) -> Path:
     """A folder with the files that set-up reads, and in bin/ the only programs that it will find."""
-    for name in ("scripts", "constraints", "msg"):
+    for name in ("scripts", "constraints", "msg", "srv"):
         shutil.copytree(checkout / name, tmp_path / name)
     for name in ("pyproject.toml", "setup.py", "package.xml", "CMakeLists.txt"):
         shutil.copy(checkout / name, tmp_path)
