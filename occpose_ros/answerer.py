@@ -24,6 +24,13 @@ _ADVICE = {
     " joints score 0",
     "wrong_joint_count": "people whose arrays do not have the length of their layout are left out: xy needs 2 J and"
     " score J values",
+    "zero_based_ids": "people with a joint 0 are left out, for yolo_ros counts joints from 1: if your detector counts"
+    " from 0, set first_joint_id to 0",
+    "unknown_joint_id": "joint numbers that the layout does not have are left out: set layout to that of the detector",
+    "no_keypoints": "persons come without keypoints: let the detector use a pose model",
+    "no_skeleton": "objects come without skeletons: read the topic of the body tracking, not of the object detection",
+    "unknown_body_format": "people in a body format other than BODY_18, BODY_34 and BODY_38 are left out: choose one of"
+    " them in the camera's settings",
 }
 
 
@@ -67,7 +74,7 @@ class Answerer:
         self._advise(keypoints.dropped)
         calibrated = camera is not None
         camera = camera or self._assumed(keypoints, parameters)
-        keypoints = match_camera(keypoints, camera)
+        keypoints = match_camera(keypoints, camera, image_width=parameters.image_width, mirror=parameters.mirror)
         self._pipeline.config = parameters.pipeline_config()
         begun_s = time.monotonic()
         output = self._pipeline.step(keypoints.people, keypoints.stamp_ns, camera)

@@ -68,7 +68,7 @@ class ManagedNode(LifecycleNode):
     # for subclasses
 
     def configure(self) -> None:
-        """Get everything that may fail, then join the topics; OccposeError leaves nothing behind."""
+        """Get everything that may fail, then join the topics. What is left behind by an error is released."""
         raise NotImplementedError
 
     def begin(self) -> None:
@@ -91,7 +91,7 @@ class ManagedNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and join the topics; FAILURE, and the reason in log and diagnostics, if that is impossible."""
-        return self._transition("inactive", self.configure, lambda: super(ManagedNode, self).on_configure(state))
+        return self._transition("inactive", self._configure, lambda: super(ManagedNode, self).on_configure(state))
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start answering."""
@@ -115,6 +115,13 @@ class ManagedNode(LifecycleNode):
         result = self._transition("unconfigured", self.stop, self.release)
         self.failure = self.failure or failure
         return result
+
+    def _configure(self) -> None:
+        try:
+            self.configure()
+        except Exception:
+            self.release()
+            raise
 
     def _transition(self, target: str, *steps: Callable[[], Any]) -> TransitionCallbackReturn:
         self.failure = ""

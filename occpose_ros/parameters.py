@@ -39,6 +39,24 @@ class NodeParameters:
         "messages name their layout",
         choices=["", *SKELETONS],
     )
+    first_joint_id: int = parameter(
+        1, "yolo: the number of the first joint, 0 or 1; it is never guessed", "yolo_ros counts from 1", bounds=(0, 1)
+    )
+    humans_namespace: str = parameter(
+        "/humans", "hri: where the topics bodies/tracked and bodies/<id>/skeleton2d are", "REP-155 says so"
+    )
+    image_width: int = parameter(
+        0,
+        "width in pixels of the image that the detector sees, if CameraInfo describes it in another size and the"
+        " messages do not tell; 0: the same",
+        "drivers publish both together",
+        bounds=(0, 65535),
+    )
+    mirror: bool = parameter(
+        False,
+        "the detector sees the camera's image mirrored: x is turned back, and left and right joints are swapped",
+        "cameras do not mirror, viewers do",
+    )
     model: str = parameter(
         DEFAULT_MODEL,
         "a shipped model (`occpose models` lists them) or the path of an .onnx file",

@@ -23,11 +23,12 @@ from occpose_core.errors import OccposeError
 from occpose_core.pipeline import PosePipeline
 from occpose_core.runtime import load
 from occpose_core.types import Camera, CameraError
-from occpose_ros.adapters import INPUTS, RejectedMessageError, camera_from_msg
+from occpose_ros.adapters import RejectedMessageError, camera_from_msg
 from occpose_ros.answerer import Answerer
 from occpose_ros.diagnostics import Period, verdict
+from occpose_ros.inputs import Input, open_input, reader
 from occpose_ros.lifecycle import ManagedNode
-from occpose_ros.message_types import MessageTypes, message_class
+from occpose_ros.message_types import MessageTypes
 from occpose_ros.outputs import Outputs
 from occpose_ros.parameter_fields import explain
 from occpose_ros.parameters import NodeParameters
@@ -56,7 +57,8 @@ class PoseNode(ManagedNode):
         self._answerer: Answerer | None = None
         self._outputs: Outputs | None = None
         self._worker: LatestWorker[Received] | None = None
-        self._inputs: list[Any] = []
+        self._input: Input | None = None
+        self._camera_info: Any = None
         self._transforms = TransformBuffer()
         self._listener: TransformListener | None = None
         self._hung: LatestWorker[Received] | None = None
@@ -67,22 +69,20 @@ class PoseNode(ManagedNode):
         # what may fail comes first, so that a failure leaves nothing behind
         engine = self.patiently(lambda: load(self.parameters.model, self.parameters.backend), "loading the model")
         pipeline = PosePipeline(engine, self.parameters.pipeline_config())
-        msgtype, read_keypoints = INPUTS[self.parameters.input]
-        keypoints_class = message_class(msgtype)
         self._outputs = Outputs(self, self._types, self._transforms)
         self._answerer = Answerer(
             pipeline=pipeline,
             outputs=self._outputs,
             transforms=self._transforms,
             statistics=self.statistics,
-            read_keypoints=read_keypoints,
+            read_keypoints=reader(self.parameters),
             now_ns=lambda: self.get_clock().now().nanoseconds,
             warn=self.warn,
         )
-        self._inputs = [
-            subscribe(self, keypoints_class, "keypoints", self.guarded(self._on_keypoints, "keypoints")),
-            subscribe(self, CameraInfo, "camera_info", self.guarded(self._on_camera_info, "camera_info")),
-        ]
+        self._input = open_input(self, self._on_keypoints)
+        self._camera_info = subscribe(
+            self, CameraInfo, "camera_info", self.guarded(self._on_camera_info, "camera_info")
+        )
         if self.parameters.target_frame:
             self._listener = TransformListener(
                 self,
@@ -120,14 +120,17 @@ class PoseNode(ManagedNode):
 
     def release(self) -> None:
         """Leave the topics and forget the model."""
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
+        if self._input is not None:
+            self._input.destroy()
+        if self._camera_info is not None:
+            self.destroy_subscription(self._camera_info)
         if self._listener is not None:
             self._listener.destroy()
         if self._outputs is not None:
             self._outputs.destroy()
         self._listener, self._transforms = None, TransformBuffer()
-        self._inputs, self._outputs, self._answerer, self.camera = [], None, None, None
+        self._input, self._camera_info = None, None
+        self._outputs, self._answerer, self.camera = None, None, None
         self._hung = None
 
     # the executor's thread
@@ -168,7 +171,8 @@ class PoseNode(ManagedNode):
         error = self.failure or self.statistics.recent_error
         waits_for_clock = self.get_parameter("use_sim_time").value and self.get_clock().now().nanoseconds == 0
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted((+period.dropped).items()))
-        keypoints, camera_info = (self.resolve_topic_name(topic) for topic in ("keypoints", "camera_info"))
+        keypoints = self._input.topic if self._input else ""
+        camera_info = self.resolve_topic_name("camera_info")
         fov_deg = self.parameters.assumed_fov_deg
         assumed = f": a field of view of {fov_deg:g} degrees is assumed" if fov_deg else ""
         strange_age = other_clock(self.statistics.age_s)

@@ -58,6 +58,12 @@ def subscribe(node: Node, kind: Any, topic: str, callback: Callable[[Any], None]
     )
 
 
+def subscribe_plainly(node: Node, kind: Any, topic: str, callback: Callable[[Any], None]) -> Any:
+    """A subscription that comes and goes at run time: without events, and without parameters, which would pile up."""
+    events = SubscriptionEventCallbacks(use_default_callbacks=False)
+    return node.create_subscription(kind, topic, callback, SENSOR, event_callbacks=events)
+
+
 def advertise_plainly(node: Node, kind: Any, topic: str, qos: QoSProfile = RELIABLE) -> Any:
     """A publisher for one that comes and goes at run time.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from occpose_ros.adapters.camera import assumed_camera, camera_from_msg
+from occpose_ros.adapters.hri import Bodies, keypoints_from_hri_bodies
 from occpose_ros.adapters.keypoints import (
     MAX_PEOPLE_IN_MESSAGE,
     KeypointsArray,
@@ -14,6 +15,7 @@ from occpose_ros.adapters.keypoints import (
     people_from_arrays,
 )
 from occpose_ros.adapters.occpose import keypoints_from_occpose_msg
+from occpose_ros.adapters.openpose import keypoints_from_openpose_msg
 from occpose_ros.adapters.skeletons import (
     confidence_of_sigma,
     filled_keypoints_to_msg,
@@ -21,10 +23,15 @@ from occpose_ros.adapters.skeletons import (
     skeleton_info_to_msg,
     skeletons_to_msg,
 )
+from occpose_ros.adapters.yolo import keypoints_from_yolo_msg
+from occpose_ros.adapters.zed import keypoints_from_zed_msg
 
 
 class Family(NamedTuple):
-    """One message family: msgtype, as in "package/msg/Type", and read(msg, layout) -> KeypointsArray."""
+    """One message family: msgtype, as in "package/msg/Type", and read(msg, layout) -> KeypointsArray.
+
+    What is read is a message of that type, or for `hri` all those of one image (`Bodies`).
+    """
 
     msgtype: str
     read: Callable[[Any, str], KeypointsArray]
@@ -32,11 +39,16 @@ class Family(NamedTuple):
 
 INPUTS: dict[str, Family] = {
     "occpose": Family("occpose_ros/msg/Keypoints2DArray", keypoints_from_occpose_msg),
+    "yolo": Family("yolo_msgs/msg/DetectionArray", keypoints_from_yolo_msg),
+    "hri": Family("hri_msgs/msg/Skeleton2D", keypoints_from_hri_bodies),
+    "zed": Family("zed_msgs/msg/ObjectsStamped", keypoints_from_zed_msg),
+    "openpose": Family("openpose_ros2_msgs/msg/PoseKeyPointsList", keypoints_from_openpose_msg),
 }
 
 __all__ = [
     "INPUTS",
     "MAX_PEOPLE_IN_MESSAGE",
+    "Bodies",
     "Family",
     "KeypointsArray",
     "RejectedMessageError",
@@ -45,7 +57,11 @@ __all__ = [
     "confidence_of_sigma",
     "filled_keypoints_to_msg",
     "finite_skeletons",
+    "keypoints_from_hri_bodies",
     "keypoints_from_occpose_msg",
+    "keypoints_from_openpose_msg",
+    "keypoints_from_yolo_msg",
+    "keypoints_from_zed_msg",
     "match_camera",
     "people_from_arrays",
     "skeleton_info_to_msg",

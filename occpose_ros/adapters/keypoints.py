@@ -36,8 +36,10 @@ class RejectedMessageError(OccposeError):
 class KeypointsArray:
     """All people that a detector sees in one image, in `h36m17`.
 
-    stamp_ns: exposure of the image. frame_id: the camera's optical frame. layout: of the message. width, height: of the
-    image that the pixels refer to, 0 = that of the camera. dropped: reason -> count of joints or people left out.
+    stamp_ns: exposure of the image. frame_id: the camera's optical frame, empty = whatever it is. layout: of the
+    message. width, height: of the image that the pixels refer to, 0 = that of the camera. normalised: the coordinates
+    are no pixels yet but shares of the image's width and height, from its upper left corner. dropped: reason -> count
+    of joints or people left out.
     """
 
     stamp_ns: int
@@ -46,6 +48,7 @@ class KeypointsArray:
     width: int
     height: int
     people: tuple[Keypoints2D, ...]
+    normalised: bool = False
     dropped: dict[str, int] = field(default_factory=dict)
 
 
@@ -89,9 +92,13 @@ def counts(dropped: Counter[str]) -> dict[str, int]:
     return {reason: count for reason, count in dropped.items() if count}
 
 
-def match_camera(keypoints: KeypointsArray, camera: Camera) -> KeypointsArray:
-    """Bring keypoints to the camera's frame and image size: pixels of a resized image are scaled.
+def match_camera(
+    keypoints: KeypointsArray, camera: Camera, *, image_width: int = 0, mirror: bool = False
+) -> KeypointsArray:
+    """Bring keypoints to the camera's frame and pixels: those of a resized image are scaled.
 
+    image_width: of the image that the pixels refer to, if the keypoints do not tell; 0 = that of the camera.
+    mirror: the detector saw the camera's image mirrored, so x is turned back, and what it called left is right.
     Raises RejectedMessageError if frame or aspect ratio differ.
     """
     frame_id = keypoints.frame_id.lstrip("/") or camera.frame_id
@@ -101,17 +108,29 @@ def match_camera(keypoints: KeypointsArray, camera: Camera) -> KeypointsArray:
             f"keypoints are in frame {keypoints.frame_id!r} but CameraInfo in {camera.frame_id!r}: remap camera_info to"
             " the camera of the detector, and give both the frame_id of its optical frame",
         )
-    scale = _scale(keypoints, camera)
+    width, height = camera.width, camera.height
     people = keypoints.people
-    if scale is not None:  # pixel centres are at integer coordinates
+    if keypoints.normalised:  # pixel centres are at integer coordinates
+        people = tuple(replace(person, xy_px=person.xy_px * (width, height) - 0.5) for person in people)
+    elif (scale := _scale(keypoints, camera, image_width)) is not None:
         people = tuple(replace(person, xy_px=(person.xy_px + 0.5) * scale - 0.5) for person in people)
-    return replace(keypoints, frame_id=frame_id, width=camera.width, height=camera.height, people=people)
+    if mirror:
+        people = tuple(_mirrored(person, width) for person in people)
+    return replace(keypoints, frame_id=frame_id, width=width, height=height, people=people, normalised=False)
 
 
-def _scale(keypoints: KeypointsArray, camera: Camera) -> np.ndarray | None:
+def _mirrored(person: Keypoints2D, width: int) -> Keypoints2D:
+    xy_px = person.xy_px[H36M17.mirror].copy()
+    xy_px[:, 0] = (width - 1) - xy_px[:, 0]
+    return replace(person, xy_px=xy_px, score=person.score[H36M17.mirror])
+
+
+def _scale(keypoints: KeypointsArray, camera: Camera, image_width: int) -> np.ndarray | None:
     """(2,) camera pixels per keypoint pixel, None if they are the same."""
     width, height = keypoints.width, keypoints.height
-    if width == 0 or height == 0 or (width, height) == (camera.width, camera.height):
+    if width == 0 or height == 0:
+        return np.full(2, camera.width / image_width) if image_width else None
+    if (width, height) == (camera.width, camera.height):
         return None
     scale = np.array([camera.width / width, camera.height / height], dtype=np.float64)
     if abs(scale[0] / scale[1] - 1.0) > _ASPECT_TOLERANCE:

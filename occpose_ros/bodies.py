@@ -1,0 +1,71 @@
+"""Bodies that come one by one, each on a topic of its own, gathered by the image that they were seen in.
+
+An image is complete when every body that is tracked has come, or when a body of a newer image comes. A body that is
+said to be tracked but stays away delays one image, and is not waited for again until it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from occpose_ros.adapters import RejectedMessageError
+from occpose_ros.adapters.hri import Bodies
+from occpose_ros.message_types import stamp_ns_from_msg
+
+# An older stamp than this is no straggler: time begins anew, as in a bag that is played in a loop.
+_BACKWARD_RESET_NS = 500_000_000
+
+
+class BodyGatherer:
+    """Gathers hri_msgs/Skeleton2D by stamp. Its methods return the images that became complete, oldest first."""
+
+    def __init__(self) -> None:
+        self._tracked: frozenset[str] = frozenset()
+        self._absent: frozenset[str] = frozenset()  # tracked, but not in the last image
+        self._open: dict[str, Any] = {}
+        self._open_ns = 0
+        self._answered_ns: int | None = None
+
+    def tracked(self, header: Any, ids: Collection[str]) -> list[Bodies]:
+        """Who is there now. Nobody is an image without people."""
+        self._tracked = frozenset(ids)
+        self._absent &= self._tracked
+        if self._tracked:
+            return self._complete()
+        complete = self._close()
+        stamp_ns = stamp_ns_from_msg(header.stamp)
+        if not self._is_over(stamp_ns):
+            self._answered_ns = stamp_ns
+            complete.append(Bodies(header=header, bodies={}))
+        return complete
+
+    def came(self, id: str, msg: Any) -> list[Bodies]:
+        """The skeleton of a body; RejectedMessageError if its image is over."""
+        stamp_ns = stamp_ns_from_msg(msg.header.stamp)
+        self._absent -= {id}
+        if self._is_over(stamp_ns):
+            raise RejectedMessageError(
+                "late_body", f"the skeleton of body {id!r} came after its image was answered: it comes late or twice"
+            )
+        # without stamps, an image begins when somebody comes again
+        begins = stamp_ns != self._open_ns or (stamp_ns == 0 and id in self._open)
+        complete = self._close() if begins else []
+        self._open[id], self._open_ns = msg, stamp_ns
+        return complete + self._complete()
+
+    def _is_over(self, stamp_ns: int) -> bool:
+        """Whether the image of that stamp has been answered, or a newer one has begun."""
+        over_ns = self._open_ns - 1 if self._open else self._answered_ns
+        return bool(stamp_ns) and over_ns is not None and 0 <= over_ns - stamp_ns <= _BACKWARD_RESET_NS
+
+    def _complete(self) -> list[Bodies]:
+        """Close the image if nobody is missing."""
+        return self._close() if self._tracked - self._absent <= self._open.keys() else []
+
+    def _close(self) -> list[Bodies]:
+        if not self._open:
+            return []
+        self._absent |= self._tracked - self._open.keys()
+        bodies, self._open, self._answered_ns = self._open, {}, self._open_ns
+        return [Bodies(header=next(iter(bodies.values())).header, bodies=bodies)]

@@ -1,0 +1,142 @@
+"""What a message family subscribes to: one topic, or for REP-155 one for each body, which come and go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from rclpy.exceptions import InvalidTopicNameException
+
+from occpose_ros.adapters import INPUTS, KeypointsArray, RejectedMessageError, keypoints_from_yolo_msg
+from occpose_ros.bodies import BodyGatherer
+from occpose_ros.lifecycle import ManagedNode
+from occpose_ros.message_types import message_class
+from occpose_ros.parameter_fields import ParameterError
+from occpose_ros.parameters import NodeParameters
+from occpose_ros.qos import subscribe, subscribe_plainly
+
+# So many bodies are listened to at once.
+MAX_BODIES = 100
+# Detectors lose a body in a bad moment and find it again: it is listened to for so long after it was last tracked.
+KEEP_S = 10.0
+
+
+class Input(Protocol):
+    """An open input. topic: the full name of the topic that tells who is there."""
+
+    topic: str
+
+    def destroy(self) -> None:
+        """Leave all topics."""
+
+
+def open_input(node: ManagedNode, on_message: Callable[[Any], None]) -> Input:
+    """Subscribe to what the parameter `input` says; on_message gets what `reader` reads.
+
+    Raises MissingMessagesError if the package of the messages is not installed, ParameterError if a topic cannot have
+    its name.
+    """
+    parameters: NodeParameters = node.parameters
+    kind = message_class(INPUTS[parameters.input].msgtype)
+    if parameters.input == "hri":
+        return BodiesInput(node, parameters.humans_namespace, kind, on_message)
+    return TopicInput(node, kind, on_message)
+
+
+def reader(parameters: NodeParameters) -> Callable[[Any, str], KeypointsArray]:
+    """The adapter of the parameter `input`, with what other parameters say about it."""
+    if parameters.input == "yolo":
+        return partial(keypoints_from_yolo_msg, first_joint_id=parameters.first_joint_id)
+    return INPUTS[parameters.input].read
+
+
+class TopicInput:
+    """All people of an image in one message, on the topic `keypoints`."""
+
+    def __init__(self, node: ManagedNode, kind: Any, on_message: Callable[[Any], None]) -> None:
+        self._node = node
+        self._subscription = subscribe(node, kind, "keypoints", node.guarded(on_message, "keypoints"))
+        self.topic = self._subscription.topic_name
+
+    def destroy(self) -> None:
+        """Leave the topic."""
+        self._node.destroy_subscription(self._subscription)
+
+
+class BodiesInput:
+    """A message for each body of an image, on topics that come and go as the list of tracked bodies says (REP-155)."""
+
+    def __init__(self, node: ManagedNode, humans: str, kind: Any, on_message: Callable[[Any], None]) -> None:
+        self._node = node
+        self._kind = kind
+        self._on_message = on_message
+        self._bodies = f"{humans.rstrip('/')}/bodies"
+        self._gatherer = BodyGatherer()
+        self._subscriptions: dict[str, Any] = {}
+        self._tracked_s: dict[str, float] = {}  # when a body that is listened to was last tracked
+        callback = node.guarded(self._on_tracked, "tracked bodies")
+        try:
+            self._list = subscribe(node, message_class("hri_msgs/msg/IdsList"), f"{self._bodies}/tracked", callback)
+        except InvalidTopicNameException as error:
+            raise ParameterError(f"humans_namespace cannot be {humans!r}: {error}") from None
+        self.topic = self._list.topic_name
+        self._refuse_own_output(node.parameters.humans_prefix)
+
+    def destroy(self) -> None:
+        """Leave all topics."""
+        self._node.destroy_subscription(self._list)
+        for id in list(self._subscriptions):
+            self._leave(id)
+
+    def _refuse_own_output(self, prefix: str) -> None:
+        if self._node.resolve_topic_name(f"{prefix.rstrip('/')}/bodies/tracked") == self.topic:
+            self.destroy()
+            raise ParameterError(
+                f"humans_prefix, where publish_humans publishes, is {prefix!r}, but input hri reads there: give it"
+                " another name"
+            )
+
+    def _on_tracked(self, msg: Any) -> None:
+        now_s = time.monotonic()
+        refused = [id for id in dict.fromkeys(msg.ids) if not self._listen(id, now_s)]
+        for id in [id for id, last_s in self._tracked_s.items() if now_s - last_s > KEEP_S]:
+            self._leave(id)
+        self._hand_over(self._gatherer.tracked(msg.header, set(msg.ids).difference(refused)))
+        if refused:
+            raise RejectedMessageError(
+                "refused_body",
+                f"{len(refused)} tracked bodies cannot be listened to, as {refused[0]!r}: an id is part of a topic's"
+                f" name, of letters, digits and _, beginning with a letter, and {MAX_BODIES} bodies are the most",
+            )
+
+    def _listen(self, id: str, now_s: float) -> bool:
+        """Listen to a body; whether that is possible."""
+        if id not in self._subscriptions:
+            if len(self._subscriptions) >= MAX_BODIES and not self._leave_one(now_s):
+                return False
+            callback = self._node.guarded(lambda msg: self._hand_over(self._gatherer.came(id, msg)), "body")
+            try:
+                topic = f"{self._bodies}/{id}/skeleton2d"
+                self._subscriptions[id] = subscribe_plainly(self._node, self._kind, topic, callback)
+            except InvalidTopicNameException:
+                return False
+        self._tracked_s[id] = now_s
+        return True
+
+    def _leave_one(self, now_s: float) -> bool:
+        """Leave the body that was last tracked longest ago, if it is tracked no more."""
+        id = min(self._tracked_s, key=self._tracked_s.__getitem__)
+        if self._tracked_s[id] == now_s:
+            return False
+        self._leave(id)
+        return True
+
+    def _leave(self, id: str) -> None:
+        self._node.destroy_subscription(self._subscriptions.pop(id))
+        del self._tracked_s[id]
+
+    def _hand_over(self, images: list[Any]) -> None:
+        for image in images:
+            self._on_message(image)
