@@ -17,7 +17,7 @@ from occpose_core.admission import Seen, count, prominence
 from occpose_core.camera import rays_from_cam
 from occpose_core.person import People
 from occpose_core.pipeline_config import PipelineConfig
-from occpose_core.tracking import DETECTOR, STRANGER, assign, median_m, misfit
+from occpose_core.tracking import STRANGER, Expected, Trust, assign, median_m, misfit
 
 # In a crowd beyond max_persons a newcomer takes a place only from somebody who is smaller by this factor.
 _FOLLOWED = 1.5
@@ -31,6 +31,7 @@ class Identities:
         self._given = 0  # own ids so far
         self._shared = 1  # ids so far that had to be told from the same id of somebody else
         self._detectors: dict[str, str] = {}  # id of a person -> the detector's last id for them, "" = none
+        self._trust = Trust()
 
     def on_rows(
         self, ids: list[str], seen: Seen, people: People, stamp_ns: int, config: PipelineConfig, dropped: Counter[str]
@@ -57,29 +58,38 @@ class Identities:
     ) -> tuple[np.ndarray, np.ndarray]:
         """(P,) rows, -1 = a newcomer; and (P,) bool: is not where the bearer of the id can be."""
         root, joints = people.pose_cam_m(stamp_ns, config.velocity_time_s)
-        expected, depth_m, since_s = rays_from_cam(joints), root[:, 2], people.since_s(stamp_ns)
+        expected = Expected(rays=rays_from_cam(joints), depth_m=root[:, 2], since_s=people.since_s(stamp_ns))
         row_of = {name: row for row, name in enumerate(self._detectors.values()) if name}
         bearer = np.array([row_of.get(name, -1) for name in ids], dtype=np.int64)
         known = np.flatnonzero(bearer >= 0)
-        at = bearer[known]
-        given = seen.rays[known], seen.visible[known], expected[at], depth_m[at]
-        far = median_m(*given) > config.jump_m + config.jump_mps * since_s[at]
-        own = np.where(seen.visible[known].any(axis=-1), misfit(*given, since_s[at]), 0.0)
+        fit = misfit(seen.rays[known], seen.visible[known], expected.at(bearer[known]))
+        sure = fit <= self._trust.bonus  # nobody could fit so much better that the id would count less
         rows, jumped = np.full(len(ids), -1), np.zeros(len(ids), dtype=bool)
-        jumped[known] = far
-        sure = ~far & (own <= DETECTOR)  # no exchange could fit so much better
-        rows[known[sure]] = at[sure]
+        rows[known[sure]] = bearer[known[sure]]
+        doubtful = known[~sure]
+        if len(doubtful):
+            given = seen.rays[doubtful], seen.visible[doubtful], expected.at(bearer[doubtful])
+            jumped[doubtful] = median_m(*given) > config.jump_m + config.jump_mps * given[-1].since_s
+        free = np.ones(len(people), dtype=bool)
+        free[rows[rows >= 0]] = False
         asking = np.flatnonzero((rows < 0) & seen.visible.any(axis=-1))
-        free = np.setdiff1d(np.arange(len(people)), at[sure])
-        if len(asking) and len(free):
-            given = seen.rays[asking, None], seen.visible[asking, None], expected[free], depth_m[free]
-            gain = STRANGER - misfit(*given, since_s[free])
-            near = known[~far & ~sure]
-            pair = np.searchsorted(asking, near), np.searchsorted(free, bearer[near])
-            gain[pair] = np.maximum(gain[pair], 0.0) + DETECTOR
-            found, row = assign(gain)
-            rows[asking[found]] = free[row]
+        self._assign(rows, asking, np.flatnonzero(free), seen, expected, np.where(jumped, -1, bearer))
+        right = rows[known] == bearer[known]
+        self._trust.learn(right=int(right.sum()), wrong=int((~right).sum()))
         return rows, jumped
+
+    def _assign(
+        self, rows: np.ndarray, asking: np.ndarray, free: np.ndarray, seen: Seen, expected: Expected, bearer: np.ndarray
+    ) -> None:
+        """Write into `rows` which of the free rows the asking people fit best; bearer: (P,) row of the id, or -1."""
+        if not len(asking) or not len(free):
+            return
+        gain = STRANGER - misfit(seen.rays[asking, None], seen.visible[asking, None], expected.at(free))
+        own = bearer[asking, None] == free
+        least = 0.0 if self._trust.believed else -np.inf  # who is not too far from the bearer of the id, is them
+        gain = np.where(own, np.maximum(gain, least) + self._trust.bonus, gain)
+        found, row = assign(gain)
+        rows[asking[found]] = free[row]
 
     def _names(self, ids: Iterable[str], taken: set[str]) -> list[str]:
         """Unique ids of newcomers with the detector's ids; taken: those of known people, and all of the detector's."""

@@ -5,52 +5,91 @@ All misfits are -2 log likelihoods, up to a constant: a difference of 14 is odds
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 # How far real people are from where they are predicted, as standard deviations at once and for each second unseen (m),
 # from simulated crowds with the motion of real walkers, and half as much again for people who turn and stop.
-_PLACE_M, _PLACE_MPS = 0.03, 0.4  # of the whole person
-_SHAPE_M, _SHAPE_MPS = 0.04, 0.15  # of the joints around their centre
+_PLACE_M, _PLACE_MPS = 0.05, 0.4  # of the whole person
+_SHAPE_M, _SHAPE_MPS = 0.05, 0.15  # of the joints around their centre
 _SHAPE_FREEDOM = 2.0  # a pose errs in as many independent directions as this, if all joints are visible
 
-# A misfit above this is somebody new. It leaves 0.2 m to a person seen a frame ago, and 1.2 m after 0.8 s.
+# A misfit above this is somebody new. It leaves 0.3 m to a person seen a frame ago, and 1.2 m after 0.8 s.
 STRANGER = 26.0
-# Of two names for a person the detector's own counts for odds of 150 to 1. Twice that must speak for an exchange.
-DETECTOR = 10.0
+# The detector's ids are right so often before it has shown how often; of the last so many people seen it has.
+_RIGHT, _WRONG = 150.0, 1.0
+_REMEMBERED = 500.0
+_BELIEVED = 10.0  # odds; a detector whose ids are right in nine of ten cases has tracks and not numbers
 
 
-def median_m(rays: np.ndarray, visible: np.ndarray, expected: np.ndarray, depth_m: np.ndarray) -> np.ndarray:
-    """(R,) median distance of the visible joints from where they are expected, metres at that depth; 0 of none.
+class Trust:
+    """How much the detector's ids count: as the odds that they are right, which it has shown lately."""
 
-    rays, expected: (R, J, 2). visible: (R, J). depth_m: (R,) of the expected person.
-    """
-    away_m = np.linalg.norm(rays - expected, axis=-1) * depth_m[:, None]
+    def __init__(self) -> None:
+        self._right = self._wrong = 0.0
+
+    @property
+    def odds(self) -> float:
+        """That the detector's id is right, to one that it is wrong."""
+        return (self._right + _RIGHT) / (self._wrong + _WRONG)
+
+    @property
+    def bonus(self) -> float:
+        """What a misfit loses if the detector's id says the same."""
+        return 2.0 * float(np.log(np.clip(self.odds, 1.0, _RIGHT)))
+
+    @property
+    def believed(self) -> bool:
+        """Whether the id alone makes somebody a known person, if they are near enough."""
+        return self.odds >= _BELIEVED
+
+    def learn(self, right: int, wrong: int) -> None:
+        """So many ids were found with their bearers, so many elsewhere."""
+        kept = (1.0 - 1.0 / _REMEMBERED) ** (right + wrong)
+        self._right, self._wrong = kept * self._right + right, kept * self._wrong + wrong
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Expected:
+    """Where people are expected: rays (N, J, 2), depth_m (N,) of their roots, since_s (N,) they were last seen."""
+
+    rays: np.ndarray
+    depth_m: np.ndarray
+    since_s: np.ndarray
+
+    def at(self, rows: np.ndarray) -> Expected:
+        """Some of them."""
+        return Expected(rays=self.rays[rows], depth_m=self.depth_m[rows], since_s=self.since_s[rows])
+
+
+def median_m(rays: np.ndarray, visible: np.ndarray, expected: Expected) -> np.ndarray:
+    """(N,) median distance of the visible joints (N, J, 2), (N, J) from where they are expected; 0 of none."""
+    away_m = np.linalg.norm(rays - expected.rays, axis=-1) * expected.depth_m[:, None]
     ordered = np.sort(np.where(visible, away_m, np.inf), axis=-1)
     joints = visible.sum(axis=-1)
     median = ordered[np.arange(len(ordered)), np.maximum(joints - 1, 0) // 2]
     return np.asarray(np.where(joints > 0, median, 0.0))
 
 
-def misfit(
-    rays: np.ndarray, visible: np.ndarray, expected: np.ndarray, depth_m: np.ndarray, since_s: np.ndarray
-) -> np.ndarray:
-    """How badly seen joints fit a person's prediction, >= 0; leading axes (...) are broadcast.
+def misfit(rays: np.ndarray, visible: np.ndarray, expected: Expected) -> np.ndarray:
+    """How badly seen joints (..., N, J, 2), (..., N, J) fit where N people are expected: (..., N) >= 0, 0 of none.
 
-    rays, expected: (..., J, 2). visible: (..., J). depth_m, since_s: (...) of the prediction. Place and shape count
-    apart: a hidden person walks on, but keeps their size and hardly changes their pose.
+    Place and shape count apart: a hidden person walks on, but keeps their size and hardly changes their pose.
     """
-    joints = np.maximum(visible.sum(axis=-1), 1)
-    away_m = np.where(visible[..., None], (rays - expected) * depth_m[..., None, None], 0.0)
+    since_s, joints = expected.since_s, np.maximum(visible.sum(axis=-1), 1)
+    away_m = np.where(visible[..., None], (rays - expected.rays) * expected.depth_m[:, None, None], 0.0)
     shift_m = away_m.sum(axis=-2) / joints[..., None]
-    square_m = (shift_m**2).sum(axis=-1)
-    shape_m = np.maximum((away_m**2).sum(axis=(-1, -2)) / joints - square_m, 0.0)
+    shift_sq = (shift_m**2).sum(axis=-1)
+    shape_sq = np.maximum((away_m**2).sum(axis=(-1, -2)) / joints - shift_sq, 0.0)
     shape_var = (_SHAPE_M + _SHAPE_MPS * since_s) ** 2
     place_var = (_PLACE_M + _PLACE_MPS * since_s) ** 2 + shape_var / joints
     freedom = _SHAPE_FREEDOM * visible.mean(axis=-1)
-    vague = 2.0 * np.log1p(_PLACE_MPS / _PLACE_M * since_s) * 2.0
+    vague = 4.0 * np.log1p(_PLACE_MPS / _PLACE_M * since_s)
     vague = vague + 2.0 * freedom * np.log1p(_SHAPE_MPS / _SHAPE_M * since_s)
-    return np.asarray(square_m / place_var + freedom * shape_m / shape_var + vague)
+    fit = shift_sq / place_var + freedom * shape_sq / shape_var + vague
+    return np.asarray(np.where(visible.any(axis=-1), fit, 0.0))
 
 
 def assign(gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
