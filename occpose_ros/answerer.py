@@ -7,15 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from occpose_core.pipeline import PosePipeline
-from occpose_core.types import Camera, Origin
+from occpose_core.types import Camera, GroundPlane, Origin
 from occpose_ros.adapters import KeypointsArray, RejectedMessageError, assumed_camera, finite_skeletons, match_camera
 from occpose_ros.answer import Answer
 from occpose_ros.diagnostics import Statistics
+from occpose_ros.ground import Ground
 from occpose_ros.message_types import NANOSECONDS
 from occpose_ros.outputs import Outputs
 from occpose_ros.parameters import NodeParameters
 from occpose_ros.timing import Received, age_s, other_clock, stamped
-from occpose_ros.transforms import TransformBuffer
+from occpose_ros.transforms import TransformBuffer, TransformError
 
 # Faults of a detector that repeat in every frame: said once.
 _ADVICE = {
@@ -37,7 +38,8 @@ _ADVICE = {
 class Answerer:
     """Lifts and publishes; all methods are called by one thread at a time, and none is safe to call from two.
 
-    read_keypoints: the adapter of the message family. now_ns: the node's clock. warn: logs a sentence, under a reason.
+    ground: what people stand on, if there is a ground frame. read_keypoints: the adapter of the message family. now_ns:
+    the node's clock. warn: logs a sentence, under a reason.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Answerer:
         pipeline: PosePipeline,
         outputs: Outputs,
         transforms: TransformBuffer,
+        ground: Ground | None,
         statistics: Statistics,
         read_keypoints: Callable[..., KeypointsArray],
         now_ns: Callable[[], int],
@@ -54,6 +57,7 @@ class Answerer:
         self._pipeline = pipeline
         self._outputs = outputs
         self._transforms = transforms
+        self._ground = ground
         self._statistics = statistics
         self._read_keypoints = read_keypoints
         self._now_ns = now_ns
@@ -62,10 +66,12 @@ class Answerer:
         self._resting = False
         self._told_clock = False
 
-    def answer(self, received: Received, camera: Camera | None, parameters: NodeParameters) -> None:
+    def answer(
+        self, received: Received, camera: Camera | None, parameters: NodeParameters, heights_m: Mapping[str, float]
+    ) -> None:
         """Publish the skeletons of one message; RejectedMessageError if it cannot be answered.
 
-        camera: as CameraInfo says, None if none has come.
+        camera: as CameraInfo says, None if none has come. heights_m: known ones, by id.
         """
         if self._rests(parameters):
             self._statistics.rested()
@@ -75,9 +81,10 @@ class Answerer:
         calibrated = camera is not None
         camera = camera or self._assumed(keypoints, parameters)
         keypoints = match_camera(keypoints, camera, image_width=parameters.image_width, mirror=parameters.mirror)
+        ground = self._ground_at(keypoints.stamp_ns, camera) if calibrated else None
         self._pipeline.config = parameters.pipeline_config()
         begun_s = time.monotonic()
-        output = self._pipeline.step(keypoints.people, keypoints.stamp_ns, camera)
+        output = self._pipeline.step(keypoints.people, keypoints.stamp_ns, camera, ground, heights_m)
         step_ms = (time.monotonic() - begun_s) * 1e3
         self._statistics.dropped(keypoints.dropped)
         self._statistics.dropped(output.dropped)
@@ -121,6 +128,17 @@ class Answerer:
         self._statistics.aged(age)
         self._told_clock = self._told_clock or self._tell(other_clock(age))
         return keypoints
+
+    def _ground_at(self, stamp_ns: int, camera: Camera) -> GroundPlane | None:
+        """The ground, if it is wanted and TF knows it; the answer does not wait for it."""
+        if self._ground is None:
+            return None
+        try:
+            return self._ground.seen_from(camera.frame_id, stamp_ns)
+        except TransformError as error:
+            self._statistics.dropped({"no_ground": 1})
+            self._warn("no_ground", f"no ground, so nothing is learned about people's scale: {error}")
+            return None
 
     def _advise(self, dropped: Mapping[str, int]) -> None:
         """Say once which faults the detector repeats."""

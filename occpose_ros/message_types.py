@@ -86,10 +86,10 @@ class MissingMessagesError(OccposeError):
 
 
 def message_class(name: str) -> Any:
-    """The rclpy class of a message type, as in "std_msgs/msg/Header"; MissingMessagesError if its package lacks."""
-    package, _, kind = name.split("/")
+    """The rclpy class of a message or service, "std_msgs/msg/Header"; MissingMessagesError if its package lacks."""
+    package, folder, kind = name.split("/")
     try:
-        return getattr(importlib.import_module(f"{package}.msg"), kind)
+        return getattr(importlib.import_module(f"{package}.{folder}"), kind)
     except ImportError:
         raise MissingMessagesError(
             f"the message package {package} is not there: install it (ros-$ROS_DISTRO-{package.replace('_', '-')}), or"

@@ -79,6 +79,12 @@ class NodeParameters:
     )
     hold_s: float = _setting("hold_s", "a person of whom nothing is seen is predicted for this long, then lost")
     min_cutoff_hz: float = _setting("min_cutoff_hz", "smoothing at rest: lower is calmer and later; 0.0: none")
+    ground_frame: str = parameter(
+        "",
+        "TF frame, z up, whose plane z = 0 is the ground: the scale of people who stand on it is learned; empty: none",
+        "not every camera is in a TF tree",
+        needs=_TF,
+    )
     beta: float = _setting("beta", "how much less smoothing there is in motion")
     assumed_fov_deg: float = parameter(
         0.0,
@@ -173,6 +179,12 @@ class NodeParameters:
 
     def pipeline_config(self) -> PipelineConfig:
         """The settings of the pipeline."""
+        if not _TOPIC.fullmatch(self.humans_prefix):
+            raise ParameterError(
+                f"humans_prefix must be the name of a topic, such as occpose/humans, /humans or ~/humans, got"
+                f" {self.humans_prefix!r}"
+            )
+
         return PipelineConfig(
             min_score=self.min_score,
             max_persons=self.max_persons,

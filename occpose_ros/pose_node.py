@@ -26,6 +26,8 @@ from occpose_core.types import Camera, CameraError
 from occpose_ros.adapters import RejectedMessageError, camera_from_msg
 from occpose_ros.answerer import Answerer
 from occpose_ros.diagnostics import Period, verdict
+from occpose_ros.ground import Ground
+from occpose_ros.heights import Heights
 from occpose_ros.inputs import Input, open_input, reader
 from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.message_types import MessageTypes
@@ -61,6 +63,7 @@ class PoseNode(ManagedNode):
         self._camera_info: Any = None
         self._transforms = TransformBuffer()
         self._listener: TransformListener | None = None
+        self._heights: Heights | None = None
         self._hung: LatestWorker[Received] | None = None
         self._jump = self.when_time_jumps_back(self._on_clock_jump)
 
@@ -69,11 +72,13 @@ class PoseNode(ManagedNode):
         # what may fail comes first, so that a failure leaves nothing behind
         engine = self.patiently(lambda: load(self.parameters.model, self.parameters.backend), "loading the model")
         pipeline = PosePipeline(engine, self.parameters.pipeline_config())
+        self._heights = Heights(self, self.get_logger().info)
         self._outputs = Outputs(self, self._types, self._transforms)
         self._answerer = Answerer(
             pipeline=pipeline,
             outputs=self._outputs,
             transforms=self._transforms,
+            ground=Ground(self.parameters.ground_frame, self._transforms) if self.parameters.ground_frame else None,
             statistics=self.statistics,
             read_keypoints=reader(self.parameters),
             now_ns=lambda: self.get_clock().now().nanoseconds,
@@ -83,7 +88,7 @@ class PoseNode(ManagedNode):
         self._camera_info = subscribe(
             self, CameraInfo, "camera_info", self.guarded(self._on_camera_info, "camera_info")
         )
-        if self.parameters.target_frame:
+        if self.parameters.target_frame or self.parameters.ground_frame:
             self._listener = TransformListener(
                 self,
                 self._transforms,
@@ -96,13 +101,15 @@ class PoseNode(ManagedNode):
 
     def begin(self) -> None:
         """Start answering."""
-        answerer, outputs = self._answerer, self._outputs
-        assert answerer is not None and outputs is not None
+        answerer, outputs, heights = self._answerer, self._outputs, self._heights
+        assert answerer is not None and outputs is not None and heights is not None
         if self._hung is not None and self._hung.running:
             raise EngineHangsError("the engine still works on its last frame: clean up, configure and activate again")
         outputs.publish_info()
         self._worker = LatestWorker(
-            self.guarded(lambda received: answerer.answer(received, self.camera, self.parameters), "answer"),
+            self.guarded(
+                lambda received: answerer.answer(received, self.camera, self.parameters, heights.by_id_m), "answer"
+            ),
             self.guarded(answerer.forget, "forget"),
             name="lifting",
         )
@@ -126,8 +133,11 @@ class PoseNode(ManagedNode):
             self.destroy_subscription(self._camera_info)
         if self._listener is not None:
             self._listener.destroy()
+        if self._heights is not None:
+            self._heights.destroy()
         if self._outputs is not None:
             self._outputs.destroy()
+        self._heights = None
         self._listener, self._transforms = None, TransformBuffer()
         self._input, self._camera_info = None, None
         self._outputs, self._answerer, self.camera = None, None, None
