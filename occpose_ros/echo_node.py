@@ -64,4 +64,4 @@ class EchoNode(Node):
 def main(argv: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; returns the exit status."""
     parser = argparse.ArgumentParser(prog="echo_node", description="Answers keypoints with skeletons of nobody.")
-    return run(EchoNode, parser, argv)
+    return run([EchoNode], parser, argv)

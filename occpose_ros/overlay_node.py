@@ -270,4 +270,4 @@ def main(argv: list[str] | None = None) -> int:
         epilog=f"parameters:\n{explain(OverlayParameters)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    return run(OverlayNode, parser, argv)
+    return run([OverlayNode], parser, argv)

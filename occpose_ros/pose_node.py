@@ -209,4 +209,4 @@ def main(argv: list[str] | None = None) -> int:
         epilog=f"parameters:\n{explain(NodeParameters)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    return run(PoseNode, parser, argv)
+    return run([PoseNode], parser, argv)

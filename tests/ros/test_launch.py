@@ -21,11 +21,8 @@ pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source yo
 pytest.importorskip("ros2launch", reason="ros2 launch is not on PyPI: needs a ROS installation")
 
 from rcl_interfaces.srv import GetParameters
-from sensor_msgs.msg import CameraInfo
 
-from occpose_ros.message_types import MessageTypes
-from tests.ros.graph import FRAME_NS
-from tests.ros.people import FRAME_ID, camera_info_msg, keypoints_msg
+from tests.ros.detector import Detector
 
 pytestmark = pytest.mark.needs_ros
 
@@ -82,36 +79,6 @@ def launch(graph: Any, tmp_path: Path) -> Iterator[Any]:
     yield launch
     for launched in started:
         launched.end()
-
-
-class Detector:
-    """Keypoints and CameraInfo of one camera from the peer of a graph, under any topics."""
-
-    def __init__(self, graph: Any, keypoints: str, camera_info: str, skeletons: str, frame_id: str = FRAME_ID) -> None:
-        types = MessageTypes.from_rclpy()
-        self.graph, self.frame_id = graph, frame_id
-        self.keypoints = graph.peer.create_publisher(types.Keypoints2DArray, keypoints, 10)
-        self.camera_info = graph.peer.create_publisher(CameraInfo, camera_info, 10)
-        graph.listen(types.Skeleton3DArray, skeletons)
-        self.answers = graph.heard[skeletons]
-
-    def ask(self) -> None:
-        """Again and again: what is sent before both sides have discovered each other is lost."""
-        graph = self.graph
-        graph.stamp_ns += FRAME_NS
-        self.camera_info.publish(camera_info_msg(graph.types, frame_id=self.frame_id))
-        people, stamp_ns = graph.good_people(), graph.stamp_ns
-        self.keypoints.publish(keypoints_msg(graph.types, people, stamp_ns=stamp_ns, frame_id=self.frame_id))
-
-    def wait_for_answer(self) -> Any:
-        self.answers.clear()
-
-        def answered() -> bool:
-            self.ask()
-            return bool(self.answers)
-
-        self.graph.wait("an answer", answered)
-        return self.answers[-1]
 
 
 def parameter_of(graph: Any, node: str, name: str) -> Any:
