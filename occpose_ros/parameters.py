@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -13,6 +14,7 @@ from occpose_ros.parameter_fields import ParameterError, check, parameter
 from occpose_ros.timing import ZERO_STAMPS
 
 _TF = "tf2_msgs/msg/TFMessage"
+_TOPIC = re.compile(r"(/|~/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 _PIPELINE: dict[str, Any] = {item.name: item for item in fields(PipelineConfig)}
 _SMALLEST_PERSON_M = _PIPELINE["target_height_m"].metadata["low"]
 _NARROWEST_FOV_DEG, _WIDEST_FOV_DEG = 1.0, 170.0  # a pinhole camera sees no more
@@ -77,14 +79,14 @@ class NodeParameters:
         bounds=(0.0, _PIPELINE["target_height_m"].metadata["high"]),
         live=True,
     )
-    hold_s: float = _setting("hold_s", "a person of whom nothing is seen is predicted for this long, then lost")
-    min_cutoff_hz: float = _setting("min_cutoff_hz", "smoothing at rest: lower is calmer and later; 0.0: none")
     ground_frame: str = parameter(
         "",
         "TF frame, z up, whose plane z = 0 is the ground: the scale of people who stand on it is learned; empty: none",
         "not every camera is in a TF tree",
         needs=_TF,
     )
+    hold_s: float = _setting("hold_s", "a person of whom nothing is seen is predicted for this long, then lost")
+    min_cutoff_hz: float = _setting("min_cutoff_hz", "smoothing at rest: lower is calmer and later; 0.0: none")
     beta: float = _setting("beta", "how much less smoothing there is in motion")
     assumed_fov_deg: float = parameter(
         0.0,
@@ -177,14 +179,14 @@ class NodeParameters:
                 f" {_WIDEST_FOV_DEG}, got {self.assumed_fov_deg}"
             )
 
-    def pipeline_config(self) -> PipelineConfig:
-        """The settings of the pipeline."""
         if not _TOPIC.fullmatch(self.humans_prefix):
             raise ParameterError(
                 f"humans_prefix must be the name of a topic, such as occpose/humans, /humans or ~/humans, got"
                 f" {self.humans_prefix!r}"
             )
 
+    def pipeline_config(self) -> PipelineConfig:
+        """The settings of the pipeline."""
         return PipelineConfig(
             min_score=self.min_score,
             max_persons=self.max_persons,
