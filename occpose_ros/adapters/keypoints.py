@@ -20,15 +20,22 @@ from occpose_core.types import Camera, Keypoints2D
 MAX_PEOPLE_IN_MESSAGE = 1000
 # Coordinates beyond this are as wrong as NaN: no image is so large.
 _MAX_PX = 1e7
+# Characters of a sentence that somebody shall read.
+_LONGEST = 500
+# builtin_interfaces/Time counts seconds in 32 bits.
+_END_OF_TIME_NS = 2**31 * 10**9
 # Image sizes whose aspect ratios differ by less than this are the same picture, resized.
 _ASPECT_TOLERANCE = 0.01
 
 
 class RejectedMessageError(OccposeError):
-    """A whole message is unusable. reason: the short name under which it is counted."""
+    """A whole message is unusable. reason: the short name under which it is counted.
+
+    The sentence is cut, for what it quotes may be of any length.
+    """
 
     def __init__(self, reason: str, sentence: str) -> None:
-        super().__init__(sentence)
+        super().__init__(sentence if len(sentence) <= _LONGEST else f"{sentence[:_LONGEST]}...")
         self.reason = reason
 
 
@@ -39,7 +46,7 @@ class KeypointsArray:
     stamp_ns: exposure of the image. frame_id: the camera's optical frame, empty = whatever it is. layout: of the
     message. width, height: of the image that the pixels refer to, 0 = that of the camera. normalised: the coordinates
     are no pixels yet but shares of the image's width and height, from its upper left corner. dropped: reason -> count
-    of joints or people left out.
+    of joints or people left out. Raises RejectedMessageError if the stamp is one that no clock says.
     """
 
     stamp_ns: int
@@ -50,6 +57,12 @@ class KeypointsArray:
     people: tuple[Keypoints2D, ...]
     normalised: bool = False
     dropped: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.stamp_ns < _END_OF_TIME_NS:
+            raise RejectedMessageError(
+                "bad_stamp", f"keypoints have a stamp of {self.stamp_ns * 1e-9:.0f} s: use the time of their image"
+            )
 
 
 def skeleton_of(layout: str) -> Skeleton:

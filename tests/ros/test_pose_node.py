@@ -255,40 +255,6 @@ def test_a_subscriber_with_other_qos_is_told(graph, node):
     graph.wait("the log", lambda: any("DURABILITY" in entry.msg and "/skeletons" in entry.msg for entry in log))
 
 
-def garbage(graph, rng):
-    """The fields of a keypoints message of random numbers, lengths, ids, layouts and stamps."""
-
-    def numbers(count):
-        bits = rng.integers(0, 2**32, count, dtype=np.uint32).view(np.float32)  # NaN, inf and huge numbers among them
-        return np.where(rng.random(count) < 0.5, bits, rng.uniform(-0.5, 1.5, count) * rng.choice([1, 1000], count))
-
-    def person():
-        xy_values, scores = (34, 17) if rng.random() < 0.8 else rng.integers(0, 40, 2)
-        types, id = graph.types, str(rng.choice(["", "1", "2", "\N{GREEK SMALL LETTER ALPHA}"]))
-        with np.errstate(over="ignore"):
-            return person_msg(types, id, numbers(xy_values), numbers(scores))
-
-    return {
-        "people": [person() for _ in range(rng.integers(0, 8))],
-        "layout": str(rng.choice(["coco17", "h36m17", "openpose18", "", "zzz"], p=[0.6, 0.1, 0.1, 0.1, 0.1])),
-        "size": tuple(int(x) for x in rng.choice([0, 1, 720, 1280, 2**32 - 1], 2)),
-        "ahead_ns": int(rng.choice([FRAME_NS, 0, -FRAME_NS, 10**10, -(10**9)], p=[0.6, 0.1, 0.1, 0.1, 0.1])),
-    }
-
-
-def test_garbage_never_raises_and_never_comes_out(graph, node):
-    rng = np.random.default_rng(5)
-    for number in range(40):
-        graph.send(**garbage(graph, rng))
-        graph.diagnosis(lambda values, number=number: int(values["received"]) > number)
-    assert graph.ask(ahead_ns=10**11).people
-    graph.diagnosis(lambda values: values["received"] == "41" and values["callback_errors"] == "0")
-    for message in graph.heard["skeletons"]:
-        for person in message.people:
-            assert all(np.isfinite(field).all() for field in (person.position, person.std_dev, person.xy))
-    assert marker_array_faults(graph.heard["markers"]) == []
-
-
 def test_the_manual_explains_every_reason():
     manual = (ROOT / "docs" / "ros.md").read_text()
     assert all(f"`{case.values[1]}`" in manual for case in BAD_INPUT)
