@@ -47,7 +47,7 @@ def name_of(id: str) -> str:
     if re.fullmatch(r"[A-Za-z]\w*", id, re.ASCII) and len(id) <= _LONGEST_ID and not re.fullmatch(r"p[0-9]+", id):
         return id
     cleaned = re.sub(r"\W+", "_", id, flags=re.ASCII)[:_LONGEST_ID].strip("_")
-    return f"p{cleaned}_{zlib.crc32(id.encode()):08x}"
+    return f"p{cleaned}_{zlib.crc32(id.encode(errors='surrogatepass')):08x}"
 
 
 def cam_from_body(skeleton: Skeleton3D) -> Transform | None:

@@ -18,7 +18,6 @@ from occpose_ros.answer import Answer
 from occpose_ros.body_frames import name_of
 from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.message_types import MessageTypes, header_to_msg, message_class
-from occpose_ros.parameter_fields import ParameterError
 from occpose_ros.parameters import NodeParameters
 from occpose_ros.qos import advertise_plainly
 
@@ -39,19 +38,15 @@ def normalised(skeletons: Sequence[Skeleton3D], camera: Camera) -> tuple[np.ndar
 
 
 class Humans:
-    """The output (answer.py) of REP-155. Raises ParameterError if `humans_prefix` is no beginning of a topic's name."""
+    """The output (answer.py) of REP-155."""
 
     def __init__(self, node: ManagedNode, types: MessageTypes) -> None:
         self._node = node
         self._types = types
         parameters: NodeParameters = node.parameters
-        self._bodies = f"{parameters.humans_prefix.rstrip('/')}/bodies"
+        self._bodies = f"{parameters.humans_prefix}/bodies"
         self._tracked: Any = None
         self._publishers: dict[str, Any] = {}  # name of a person -> publisher
-        try:
-            node.resolve_topic_name(f"{self._bodies}/tracked")
-        except ValueError as error:
-            raise ParameterError(f"humans_prefix cannot be {parameters.humans_prefix!r}: {error}") from None
 
     def wanted(self, parameters: NodeParameters) -> bool:
         """Whether it is on and somebody wants to know who is there."""

@@ -1,0 +1,202 @@
+"""TF over DDS: people's frames go out, and the robot's frames come in for the target frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source your ROS")
+
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+from scipy.spatial.transform import Rotation
+
+from occpose_core.skeleton import H36M17
+from occpose_ros.body_frames import transforms_to_msgs
+from occpose_ros.message_types import message_class, stamp_ns_from_msg
+from occpose_ros.transforms import Transform, TransformBuffer
+from tests.ros.graph import FRAME_NS, Graph, find
+from tests.ros.people import FRAME_ID
+
+pytestmark = pytest.mark.usefixtures("interfaces")
+
+LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+# the robot turns about its z axis while it drives
+RATE_RAD_S, SPEED_M_S = 1.0, 0.8
+BASE_FROM_CAMERA = Transform(
+    rotation=np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]]), translation_m=np.array([0.1, 0.0, 1.2])
+)
+
+
+def odom_from_base(stamp_ns: int) -> Transform:
+    t_s = stamp_ns * 1e-9
+    return Transform(
+        rotation=Rotation.from_rotvec((0, 0, RATE_RAD_S * t_s)).as_matrix(),
+        translation_m=np.array([SPEED_M_S * t_s, 0.0, 0.0]),
+    )
+
+
+class Robot:
+    """Says where its base and its camera are."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._kind = message_class("tf2_msgs/msg/TFMessage")
+        self._tf = graph.peer.create_publisher(self._kind, "/tf", 100)
+        self._tf_static = graph.peer.create_publisher(self._kind, "/tf_static", LATCHED)
+
+    def say_where_the_camera_is(self) -> None:
+        graph = self._graph
+        graph.wait("listener", lambda: self._tf.get_subscription_count() and self._tf_static.get_subscription_count())
+        self._say(self._tf_static, "base", FRAME_ID, BASE_FROM_CAMERA, 0)
+
+    def say_where_the_base_is(self, stamp_ns: int) -> None:
+        self._say(self._tf, "odom", "base", odom_from_base(stamp_ns), stamp_ns)
+
+    def _say(self, publisher: Any, parent: str, child: str, transform: Transform, stamp_ns: int) -> None:
+        msgs = transforms_to_msgs([(parent, child, transform)], stamp_ns, self._graph.types)
+        publisher.publish(self._kind(transforms=msgs))
+
+
+def active(graph: Graph, **parameters: Any) -> Any:
+    """A node that knows its camera."""
+    node = graph.make_node(**parameters)
+    node.start()
+    graph.connect(node)
+    graph.wait("camera", lambda: node.camera or graph.send_camera())
+    return node
+
+
+def listen_to_tf(graph: Graph, node: Any) -> list[Any]:
+    subscription = graph.listen(message_class("tf2_msgs/msg/TFMessage"), "/tf")
+    # its publisher comes with the first answer
+    graph.wait("/tf", lambda: subscription.get_publisher_count() or graph.ask())
+    graph.heard["/tf"].clear()
+    return graph.heard["/tf"]
+
+
+def frames(messages: list[Any], since_ns: int = 0) -> set[str]:
+    """Names of the frames since a stamp."""
+    stamped = [transform for msg in messages for transform in msg.transforms]
+    return {t.child_frame_id for t in stamped if stamp_ns_from_msg(t.header.stamp) >= since_ns}
+
+
+def positions(answer: Any) -> np.ndarray:
+    return np.array([person.position for person in answer.people]).reshape(-1, 3)
+
+
+def buffer_of(messages: list[Any]) -> TransformBuffer:
+    buffer = TransformBuffer()
+    for msg in messages:
+        assert buffer.add_msg(msg, static=False) == ""
+    return buffer
+
+
+def test_frames_of_a_person_who_looks_at_the_camera_come_and_go(graph):
+    node = active(graph, publish_joint_tf=True)
+    heard = listen_to_tf(graph, node)
+    answer = graph.ask()
+    stamp_ns = stamp_ns_from_msg(answer.header.stamp)
+    graph.wait("frames", lambda: any(stamp_ns_from_msg(m.transforms[0].header.stamp) == stamp_ns for m in heard))
+    tree = buffer_of(heard)
+    body = tree.lookup(FRAME_ID, "body_p7", stamp_ns)
+    assert body.rotation[2, 0] < -0.8, "x points at the camera"
+    assert body.rotation[1, 2] < -0.8, "z points up"
+    for joint, frame in (("left_knee", "l_knee_p7"), ("head_top", "head_top_p7")):
+        joint_cam_m = positions(answer)[H36M17.index(joint)]
+        np.testing.assert_allclose(tree.lookup(FRAME_ID, frame, stamp_ns).translation_m, joint_cam_m, atol=1e-5)
+
+    graph.wait("loss", lambda: "7" in graph.ask([]).lost_ids)
+    without_ns = [graph.stamp_ns, *(stamp_ns_from_msg(graph.ask([]).header.stamp) for _ in range(3))]
+    graph.ask()
+    graph.wait("return", lambda: frames(heard, since_ns=graph.stamp_ns))
+    assert not any(find([msg.transforms[0] for msg in heard], stamp_ns) for stamp_ns in without_ns)
+
+
+def test_frames_of_joints_are_switched_while_the_node_runs(graph):
+    node = active(graph, publish_tf=True)
+    heard = listen_to_tf(graph, node)
+    graph.ask()
+    graph.wait("frames", lambda: heard)
+    assert frames(heard) == {"body_p7"}
+    node.set_parameters([Parameter("publish_joint_tf", value=True), Parameter("publish_tf", value=False)])
+    graph.ask()
+    graph.wait("joints", lambda: len(heard[-1].transforms) == 18)
+    node.set_parameters([Parameter("publish_joint_tf", value=False)])
+    graph.ask()
+    off_ns = graph.stamp_ns
+    node.set_parameters([Parameter("publish_tf", value=True)])
+    graph.wait("frames", lambda: graph.ask() and frames(heard, since_ns=off_ns))
+    assert frames(heard, since_ns=off_ns) == {"body_p7"}
+    assert find([msg.transforms[0] for msg in heard], off_ns) is None
+
+
+def in_target_frame(graph: Graph) -> list[Any]:
+    subscription = graph.listen(graph.types.Skeleton3DArray, "skeletons_in_target_frame")
+    graph.wait("topic", subscription.get_publisher_count)
+    return graph.heard["skeletons_in_target_frame"]
+
+
+def check(there: Any, answer: Any) -> None:
+    """The skeletons of the answer, moved as the robot stood at their stamp."""
+    assert there.header.frame_id == "odom" and there.header.stamp == answer.header.stamp
+    robot = odom_from_base(stamp_ns_from_msg(answer.header.stamp)).after(BASE_FROM_CAMERA)
+    np.testing.assert_allclose(positions(there), robot.apply(positions(answer)), atol=0.003)
+    assert [p.id for p in there.people] == [p.id for p in answer.people]
+    assert there.people[0].std_dev == answer.people[0].std_dev
+
+
+def test_a_moving_robot_is_where_it_was_at_the_stamp(graph):
+    active(graph, target_frame="odom", tf_wait_s=5.0)
+    robot, heard = Robot(graph), in_target_frame(graph)
+    robot.say_where_the_camera_is()
+    begin_ns = graph.stamp_ns
+    for k in range(20):
+        robot.say_where_the_base_is(begin_ns + k * 50_000_000)
+    for _ in range(5):
+        answer = graph.ask()
+        stamp_ns = stamp_ns_from_msg(answer.header.stamp)
+        check(graph.wait("target frame", lambda s=stamp_ns: find(heard, s)), answer)
+
+
+def test_transforms_that_come_late_lose_nothing(graph):
+    active(graph, target_frame="odom", tf_wait_s=5.0)
+    robot, heard = Robot(graph), in_target_frame(graph)
+    robot.say_where_the_camera_is()
+    robot.say_where_the_base_is(graph.stamp_ns)
+    answers = [graph.ask() for _ in range(4)]
+    assert heard == []
+    robot.say_where_the_base_is(graph.stamp_ns + 1)
+    graph.wait("target frame", lambda: len(heard) == len(answers))
+    for there, answer in zip(heard, answers, strict=True):
+        check(there, answer)
+    status = graph.diagnosis(lambda values: values["answered"] == "4")
+    assert "dropped.no_transform" not in {pair.key for pair in status.values}
+
+
+def test_without_transforms_the_camera_frame_goes_on(graph):
+    active(graph, target_frame="odom", tf_wait_s=0.0)
+    heard = in_target_frame(graph)
+    for _ in range(5):
+        assert graph.ask().header.frame_id == FRAME_ID
+    assert graph.diagnosis(lambda values: values.get("dropped.no_transform") == "5")
+    assert heard == []
+
+
+def test_a_recording_that_begins_again_finds_its_transforms(graph):
+    active(graph, target_frame="odom", tf_wait_s=5.0)
+    robot, heard = Robot(graph), in_target_frame(graph)
+    robot.say_where_the_camera_is()
+    begin_ns = graph.stamp_ns
+    for lap in range(2):
+        graph.stamp_ns = begin_ns
+        for topic in ("skeletons", "skeletons_in_target_frame"):
+            graph.heard[topic].clear()
+        robot.say_where_the_base_is(begin_ns)
+        for _ in range(3):
+            answer = graph.ask(ahead_ns=20 * FRAME_NS)
+            stamp_ns = stamp_ns_from_msg(answer.header.stamp)
+            robot.say_where_the_base_is(stamp_ns + FRAME_NS)
+            check(graph.wait(f"lap {lap}", lambda s=stamp_ns: find(heard, s)), answer)
