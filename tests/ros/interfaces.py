@@ -1,7 +1,7 @@
 """The message packages of other people's detectors, for tests: those of the ROS installation, else our own.
 
 `tests/interfaces` holds small packages with the names and field names of the public ones. Those that this ROS lacks are
-built with colcon, once for each change of their files, into `.ros/test_interfaces`.
+built with colcon, once for each change of their files, into `.ros/test_interfaces` (`make clean` removes them).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import hashlib
 import importlib
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,9 +36,6 @@ def _built(packages: list[str]) -> Path:
     with (_BUILDS / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at once build once
         if not (folder / "complete").is_file():
-            for old in _BUILDS.iterdir():
-                if old.is_dir():
-                    shutil.rmtree(old)
             _build(packages, folder)
             (folder / "complete").touch()
     return folder / "install"
