@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -31,6 +32,8 @@ _DASH_SHARE = 0.45  # of a period; round ends add to it
 _UNIT_OF_PERSON = 1 / 240
 _LARGEST_UNIT_OF_IMAGE = 1 / 400  # a close person does not get thick bones
 _LABEL_UNIT_OF_IMAGE = 1 / 600
+_LETTER_SCALE = 0.6
+_STILL_PX = 1e-9  # a segment that moves less along an axis does not leave the image there
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -105,9 +108,9 @@ def clip_segments(
     """
     start, step = segments_px[:, 0], segments_px[:, 1] - segments_px[:, 0]
     low, high = np.full(2, -margin), np.array([width - 1 + margin, height - 1 + margin])
-    safe = np.where(step == 0, 1.0, step)
+    still, between = np.abs(step) < _STILL_PX, (start >= low) & (start <= high)
+    safe = np.where(still, 1.0, step)
     first, second = (low - start) / safe, (high - start) / safe
-    still, between = step == 0, (start >= low) & (start <= high)
     enter = np.where(still, np.where(between, -np.inf, np.inf), np.minimum(first, second)).max(axis=1)
     leave = np.where(still, np.inf, np.maximum(first, second)).min(axis=1)
     begin, end = np.maximum(enter, 0.0), np.minimum(leave, 1.0)
@@ -187,15 +190,24 @@ def _draw_label(image_bgr: np.ndarray, person: PersonOnImage) -> None:
     if not len(xy_px):
         return
     unit = max(1.0, min(height, width) * _LABEL_UNIT_OF_IMAGE)
-    scale, thick, pad = 0.5 * unit, _pixels(unit), _pixels(4 * unit)
-    text = label_of(_plain(person.id), person.state)
-    (text_width, text_height), below = cv2.getTextSize(text, _FONT, scale, thick)
+    letters = _letters(label_of(_plain(person.id), person.state), unit)
     x, y = xy_px[np.argmin(xy_px[:, 1])]
-    left = round(min(max(x - text_width / 2, pad), max(width - text_width - pad, pad)))
-    base = round(max(y - 3 * _RADIUS * unit - below, text_height + pad))
-    plate = image_bgr[max(base - text_height - pad, 0) : base + below, max(left - pad, 0) : left + text_width + pad]
-    cv2.addWeighted(plate, 0.25, plate, 0.0, 0.0, dst=plate)
-    cv2.putText(image_bgr, text, (left, base), _FONT, scale, _bgr(label_rgb(person.state)), thick, cv2.LINE_AA)
+    left = int(max(min(x - letters.shape[1] / 2, width - letters.shape[1]), 0))
+    top = int(max(y - 3 * _RADIUS * unit - letters.shape[0], 0))
+    plate = image_bgr[top : top + letters.shape[0], left : left + letters.shape[1]]
+    cover = letters[: plate.shape[0], : plate.shape[1], None]
+    plate[:] = plate * (0.25 * (1 - cover)) + cover * np.array(_bgr(label_rgb(person.state)))
+
+
+@lru_cache(maxsize=256)
+def _letters(text: str, unit: float) -> np.ndarray:
+    """Text with a margin, (h, w) in 0..1. It is measured where it was drawn: versions of OpenCV differ in metrics."""
+    scale, thick, pad = _LETTER_SCALE * unit, _pixels(1.4 * unit), _pixels(4 * unit)
+    (width, height), below = cv2.getTextSize(text, _FONT, scale, thick)
+    room = np.zeros((3 * (height + below + pad), width + 4 * (height + pad)), np.uint8)
+    cv2.putText(room, text, (height, 2 * (height + below)), _FONT, scale, 255, thick, cv2.LINE_AA)
+    x, y, width, height = cv2.boundingRect(room)
+    return np.pad(room[y : y + height, x : x + width], pad).astype(np.float32) / 255
 
 
 def _plain(text: str) -> str:

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.clock import Clock, ClockType, JumpThreshold
-from rclpy.duration import Duration
+from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from occpose_core.types import Camera, CameraError
@@ -94,10 +93,7 @@ class OverlayNode(ManagedNode):
         self._outputs: dict[str, Any] = {}
         self._listeners_timer: Any = None
         self._came = {"images": 0, "pairs": 0}
-        backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
-        self._jump = self.get_clock().create_jump_callback(
-            backwards, post_callback=self.guarded(self._on_clock_jump, "clock jump")
-        )
+        self._jump = self.when_time_jumps_back(self._on_clock_jump)
 
     def configure(self) -> None:
         """Look for message_filters and offer the topics."""
@@ -189,8 +185,9 @@ class OverlayNode(ManagedNode):
         ):
             self.statistics.dropped({"replaced": 1})
 
-    def _on_clock_jump(self, jump: Any) -> None:
+    def _on_clock_jump(self) -> None:
         if self._pairing is not None:
+            self.warn("clock jump", "the clock went backwards or was changed: forgot all images that waited")
             self._pairing.clear()
             self.statistics.reset()
 

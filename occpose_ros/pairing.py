@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from occpose_core.errors import OccposeError
+from occpose_core.pipeline_config import PipelineConfig
 from occpose_ros.message_types import stamp_ns_from_msg
 
 TOPICS = ("image", "skeletons")
 # Time going back by more is a new recording; by less, a message that was late.
-BACKWARD_RESET_S = 0.5
+_BACKWARD_RESET_S = PipelineConfig().backward_reset_s
 
 
 class PairingError(OccposeError):
@@ -31,7 +32,7 @@ class StampWatch:
     def went_back(self, topic: str, stamp_ns: int) -> bool:
         """Whether this stamp begins a new recording. Each topic arrives there on its own."""
         last_ns = self._last_ns.get(topic, stamp_ns)
-        back = (last_ns - stamp_ns) * 1e-9 > BACKWARD_RESET_S
+        back = (last_ns - stamp_ns) * 1e-9 > _BACKWARD_RESET_S
         self._last_ns[topic] = stamp_ns if back else max(last_ns, stamp_ns)
         return back
 
