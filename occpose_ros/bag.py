@@ -42,6 +42,7 @@ SKELETONS_TYPE = f"{PACKAGE}/msg/Skeleton3DArray"
 SKELETON_INFO_TYPE = f"{PACKAGE}/msg/SkeletonInfo"
 CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 MARKERS_TYPE = "visualization_msgs/msg/MarkerArray"
+TF_TYPE = "tf2_msgs/msg/TFMessage"
 
 # What the reading library raises for files that are damaged in one way or another.
 _DAMAGE = (
@@ -180,6 +181,16 @@ class BagReader:
             )
         return found[0]
 
+    def latched(self, topic: str) -> bool:
+        """Whether the topic was published for late joiners, too."""
+        profiles = [
+            profile
+            for connection in self._reader.connections
+            if connection.topic == topic
+            for profile in getattr(connection.ext, "offered_qos_profiles", ())
+        ]
+        return any(profile.durability == QosDurability.TRANSIENT_LOCAL for profile in profiles)
+
     def count(self, topics: Collection[str]) -> int:
         """How many messages these topics hold."""
         return sum(connection.msgcount for connection in self._reader.connections if connection.topic in topics)
@@ -265,5 +276,6 @@ class BagWriter:
 
     def copy(self, record: Record, reader: BagReader) -> None:
         """Append a message of another bag as it is, whatever its type."""
-        connection = self._connection(record.topic, record.msgtype, reader.typestore, latched=False)
+        latched = record.topic not in self._connections and reader.latched(record.topic)
+        connection = self._connection(record.topic, record.msgtype, reader.typestore, latched)
         self._writer.write(connection, record.stamp_ns, record.raw)

@@ -1,7 +1,7 @@
 """Run the pipeline over a bag, without ROS and as fast as it goes: the same bag and model give the same bytes.
 
-The output bag stands alone: it holds the answers, and of the input the keypoints, CameraInfo, the truth and foreign
-markers. Time is the bag's; the wall clock is used for the latency figures only, which are not in the bag.
+The output bag stands alone: it holds the answers, and of the input the keypoints, CameraInfo, TF, the truth and
+foreign markers. Time is the bag's; the wall clock is used for the latency figures only, which are not in the bag.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from occpose_core.errors import OccposeError
 from occpose_core.pipeline import PipelineOutput, PosePipeline
 from occpose_core.skeleton import H36M17
-from occpose_core.types import Camera
+from occpose_core.types import Camera, GroundPlane
 from occpose_ros.adapters import (
     RejectedMessageError,
     camera_from_msg,
@@ -31,14 +31,17 @@ from occpose_ros.bag import (
     KEYPOINTS_TYPE,
     MARKERS_TYPE,
     SKELETONS_TYPE,
+    TF_TYPE,
     BagError,
     BagReader,
     BagWriter,
     Record,
     typestore,
 )
+from occpose_ros.ground import Ground
 from occpose_ros.markers import skeleton_markers
 from occpose_ros.message_types import MessageTypes, header_to_msg
+from occpose_ros.transforms import TransformBuffer, TransformError
 
 SKELETONS, MARKERS, FILLED, INFO = "/skeletons", "/markers", "/filled_keypoints", "/skeleton_info"
 OUTPUTS = (SKELETONS, MARKERS, FILLED, INFO)
@@ -61,7 +64,7 @@ class Topics:
 @dataclass(kw_only=True, eq=False)
 class Replay:
     """What a replay has seen: messages in order, seconds that each step took, what was dropped and why, and why
-    the last message that was refused was."""
+    the last message that was refused was, and the ground last was not known."""
 
     keypoints: list[Any] = field(default_factory=list)
     skeletons: list[Any] = field(default_factory=list)
@@ -69,6 +72,7 @@ class Replay:
     step_s: list[float] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     refusal: str = ""
+    no_ground: str = ""
     resets: int = 0
     bag_s: float = 0.0
     wall_s: float = 0.0
@@ -134,11 +138,51 @@ def _first_camera(bag: BagReader, topics: Topics, rectified: bool) -> Camera:
 
 
 def _messages(bag: BagReader, topics: Topics) -> Iterator[Record]:
-    others = [topic for topic in bag.topics_of(MARKERS_TYPE) if topic not in OUTPUTS]
+    others = [topic for topic in bag.topics_of(MARKERS_TYPE) if topic not in OUTPUTS] + bag.topics_of(TF_TYPE)
     return bag.messages([topics.keypoints, topics.camera_info, *filter(None, [topics.truth]), *others])
 
 
-def _step(message: Any, pipeline: PosePipeline, camera: Camera, layout: str, seen: Replay) -> PipelineOutput | None:
+class _Tf:
+    """The ground of a frame by the TF topics of a bag; without a frame there is none."""
+
+    def __init__(self, bag: BagReader, ground_frame: str) -> None:
+        """Static transforms hold from the beginning on, wherever they stand. Raises BagError if there is no TF."""
+        self._buffer = TransformBuffer()
+        self._ground = Ground(ground_frame, self._buffer) if ground_frame else None
+        topics = bag.topics_of(TF_TYPE)
+        if self._ground is not None and not topics:
+            raise BagError(
+                f"{bag.path} has no topic of type {TF_TYPE}, and the ground of frame {ground_frame!r} needs one: record"
+                " /tf and /tf_static too"
+            )
+        for record in bag.messages([topic for topic in topics if _static(topic)]):
+            self._buffer.add_msg(record.message, static=True)
+
+    def hear(self, record: Record) -> None:
+        if not _static(record.topic):
+            self._buffer.add_msg(record.message, static=False)
+
+    def ground(self, camera_frame: str, stamp_ns: int, seen: Replay) -> GroundPlane | None:
+        if self._ground is None:
+            return None
+        try:
+            return self._ground.seen_from(camera_frame, stamp_ns)
+        except TransformError as error:
+            seen.dropped["no_ground"] += 1
+            seen.no_ground = str(error)
+            return None
+
+    def forget_newer_than(self, stamp_ns: int) -> None:
+        self._buffer.clear(newer_than_ns=stamp_ns)
+
+
+def _static(topic: str) -> bool:
+    return topic.endswith("tf_static")
+
+
+def _step(
+    message: Any, pipeline: PosePipeline, camera: Camera, tf: _Tf, layout: str, seen: Replay
+) -> PipelineOutput | None:
     begin = time.perf_counter()
     try:
         keypoints = match_camera(keypoints_from_occpose_msg(message, layout), camera)
@@ -146,11 +190,14 @@ def _step(message: Any, pipeline: PosePipeline, camera: Camera, layout: str, see
         seen.dropped[error.reason] += 1
         seen.refusal = str(error)
         return None
-    output = pipeline.step(keypoints.people, keypoints.stamp_ns, camera)
+    ground = tf.ground(camera.frame_id, keypoints.stamp_ns, seen)
+    output = pipeline.step(keypoints.people, keypoints.stamp_ns, camera, ground)
     seen.step_s.append(time.perf_counter() - begin)
     seen.dropped.update(keypoints.dropped)
     seen.dropped.update(output.dropped)
     seen.resets += output.reset
+    if output.reset:
+        tf.forget_newer_than(keypoints.stamp_ns)
     skeletons = finite_skeletons(output.skeletons)
     seen.dropped["non_finite"] += len(output.skeletons) - len(skeletons)
     return replace(output, skeletons=skeletons) if output.answered else None
@@ -164,25 +211,30 @@ def replay(
     *,
     layout: str = "",
     rectified: bool = False,
+    ground_frame: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Replay:
     """Run a pipeline over an open bag and write the output bag.
 
-    layout: replaces the messages' own, if given. rectified: the keypoints are of a rectified image. progress: called
-    with (done, total) keypoint messages. Raises BagError, CameraError, and ReplayError if no message could be used.
+    layout: replaces the messages' own, if given. rectified: the keypoints are of a rectified image. ground_frame: of
+    the bag's TF, whose plane z = 0 people stand on. progress: called with (done, total) keypoint messages. Raises
+    BagError, CameraError, and ReplayError if no message could be used, or the ground was never known.
     """
     seen, writer, camera = Replay(), _Writer(target), _first_camera(bag, topics, rectified)
+    tf = _Tf(bag, ground_frame)
     total, stamps_ns, begin = bag.count([topics.keypoints]), [], time.perf_counter()
     for record in _messages(bag, topics):
         target.copy(record, bag)
         if record.topic == topics.camera_info:
             camera = camera_from_msg(record.message, rectified)
+        elif record.msgtype == TF_TYPE:
+            tf.hear(record)
         elif record.topic == topics.truth:
             seen.truth.append(record.message)
         elif record.topic == topics.keypoints:
             seen.keypoints.append(record.message)
             stamps_ns.append(record.stamp_ns)
-            output = _step(record.message, pipeline, camera, layout, seen)
+            output = _step(record.message, pipeline, camera, tf, layout, seen)
             if output is not None:
                 seen.skeletons.append(writer.write(output, camera, record.stamp_ns))
             progress(len(seen.keypoints), total)
@@ -199,6 +251,10 @@ def _check_used(bag: BagReader, topics: Topics, seen: Replay, layout: str) -> No
     if not seen.skeletons:
         raise ReplayError(
             f"none of the {len(seen.keypoints)} messages on {topics.keypoints} could be used: {seen.refusal}"
+        )
+    if seen.dropped["no_ground"] == len(seen.skeletons):
+        raise ReplayError(
+            f"the ground was never known: {seen.no_ground}; name a frame of {bag.path} with --ground-frame"
         )
     people = sum(len(message.people) for message in seen.keypoints)
     if not people:

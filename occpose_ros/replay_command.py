@@ -5,6 +5,7 @@ and model give the same skeletons, byte for byte. With true skeletons on a topic
 beside those of simple baselines; without, coverage, flicker and bone length drift.
 
     occpose replay samples/two_people.mcap                       # into two_people_replay/
+    occpose replay samples/two_people.mcap --ground-frame map    # metric, by the ground that TF knows
     occpose replay my_bag --topic /front/keypoints --height 1.82 # a folder that `ros2 bag record` made
     occpose replay my_bag --model my_model.onnx --json figures.json --force
 """
@@ -50,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rectified", action="store_true", help="the detector saw rectified images")
     parser.add_argument(
         "--height", type=float, metavar="M", help="people's height in metres (default: 1.70 is assumed)"
+    )
+    parser.add_argument(
+        "--ground-frame",
+        default="",
+        metavar="FRAME",
+        help="frame of the bag's TF, z up, whose plane z = 0 people stand on: their scale is learned from it",
     )
     parser.add_argument("--force", action="store_true", help="overwrite results of an earlier run")
 
@@ -106,7 +113,8 @@ def run(args: argparse.Namespace) -> int:
         topics = find_topics(bag, args.topic, args.camera_info, args.truth)
         engine = load(args.model, backend=args.backend)
         with BagWriter(outputs.bag, force=args.force) as target:
-            options = {"layout": args.layout, "rectified": args.rectified, "progress": _progress()}
+            options = {"layout": args.layout, "rectified": args.rectified, "ground_frame": args.ground_frame}
+            options["progress"] = _progress()
             seen = replay(bag, topics, PosePipeline(engine, config), target, **options)
     scored = score(seen.keypoints, seen.skeletons, seen.truth, args.layout, engine.info.interval_radii)
     figures = figures_of(seen, scored, engine)

@@ -225,12 +225,19 @@ def _bone_length_drift(pairs: Pairs) -> float:
     return float(np.mean(drift)) if drift else float("nan")
 
 
+def _metric_share(skeletons: Sequence[Any]) -> float:
+    """Share of the answered people whose scale was known."""
+    metric = [person.metric for message in skeletons for person in message.people]
+    return float(np.mean(metric)) if metric else float("nan")
+
+
 def _against_truth(
     pairs: Pairs, errors_m: Mapping[str, np.ndarray], interval_radii: tuple[float, float]
 ) -> dict[str, Any]:
     groups, known = pairs.groups, pairs.has_truth
     answers_m, truth_m = _root_relative(pairs.joints_cam_m)[known], _root_relative(pairs.truth_cam_m)[known]
     root_error_m = np.linalg.norm((pairs.joints_cam_m - pairs.truth_cam_m)[known, _PELVIS], axis=-1)
+    depth = np.stack([pairs.joints_cam_m[known, _PELVIS, 2], pairs.truth_cam_m[known, _PELVIS, 2]], axis=-1)
     of = {name: _by_group(errors, groups) for name, errors in errors_m.items()}
     mpjpe_mm = of.pop("occpose")
     best = min(figures["hidden"] for figures in of.values())
@@ -244,6 +251,7 @@ def _against_truth(
         "pa_mpjpe_mm": masked_mean(pa_joint_errors(answers_m, truth_m)) * MM_PER_M,
         "n_mpjpe_mm": masked_mean(n_joint_errors(answers_m, truth_m)) * MM_PER_M,
         "root_error_mm": masked_mean(root_error_m) * MM_PER_M,
+        "depth_bias": float(np.mean(depth[:, 0] / depth[:, 1] - 1.0)) if known.any() else float("nan"),
         "accel_error_mm": _finite_mean(_second_difference(pairs, error_m)) * MM_PER_M,
         "calibration": {
             name: calibration(errors_m["occpose"], pairs.sigma_m, groups[name] & no_root, interval_radii)
@@ -280,5 +288,6 @@ def score(
         "flicker_m_s2": _flicker_m_s2(pairs),
         "bone_length_drift": _bone_length_drift(pairs),
         "people": len(pairs.ids),
+        "metric": _metric_share(skeletons),
     }
     return Score(figures=figures, pairs=pairs, errors_m=errors_m)

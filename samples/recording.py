@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import scene
+from scipy.spatial.transform import Rotation
 
 from occpose_core.camera import px_from_cam
 from occpose_core.geometry import stature_m
@@ -16,6 +17,7 @@ from occpose_ros.message_types import MessageTypes, header_to_msg
 
 START_NS = 1_700_000_000_000_000_000
 RATE_HZ = 30
+GROUND_FRAME = "map"
 NEW_ID_AFTER = 30  # frames without a detection after which the detector's tracker gives a new id
 MIN_JOINTS = 4  # with fewer the detector sees no person
 
@@ -76,6 +78,24 @@ def furniture(types: MessageTypes, header: Any) -> Any:
     return types.MarkerArray(markers=markers)
 
 
+def camera_mount() -> Any:
+    """tf2_msgs/TFMessage: where the camera stands in `map`, whose plane z = 0 is the floor."""
+    types = typestore().types
+    rotation = Rotation.from_matrix(scene.CAM_FROM_WORLD.T).as_quat()
+    return types["tf2_msgs/msg/TFMessage"](
+        transforms=[
+            types["geometry_msgs/msg/TransformStamped"](
+                header=header_to_msg(START_NS, GROUND_FRAME, MessageTypes.from_rosbags(typestore())),
+                child_frame_id=scene.CAMERA.frame_id,
+                transform=types["geometry_msgs/msg/Transform"](
+                    translation=types["geometry_msgs/msg/Vector3"](*scene.EYE_WORLD_M.tolist()),
+                    rotation=types["geometry_msgs/msg/Quaternion"](*rotation.tolist()),
+                ),
+            )
+        ]
+    )
+
+
 def _true_skeleton(
     types: MessageTypes, track: str, joints_world_m: np.ndarray, in_sight: np.ndarray, given: bool
 ) -> Any:
@@ -98,6 +118,7 @@ def write(bag: BagWriter, people: list[Any]) -> None:
     frame_id, camera = scene.CAMERA.frame_id, scene.CAMERA
     found = [(person.score > 0).sum(axis=1) >= MIN_JOINTS for person in people]
     tracks = [track_ids(found_, first + 1, len(people)) for first, found_ in enumerate(found)]
+    bag.write("/tf_static", camera_mount(), START_NS, latched=True)
     bag.write("/furniture", furniture(types, header_to_msg(START_NS, frame_id, types)), START_NS, latched=True)
     for frame in range(len(found[0])):
         stamp_ns = START_NS + round(frame * 1_000_000_000 / RATE_HZ)
