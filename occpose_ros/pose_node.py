@@ -13,6 +13,7 @@ The pipeline does the thinking and the adapters know the messages; this file onl
 from __future__ import annotations
 
 import argparse
+import secrets
 import time
 from typing import Any
 
@@ -71,7 +72,8 @@ class PoseNode(ManagedNode):
         """Load the model and join the topics."""
         # what may fail comes first, so that a failure leaves nothing behind
         engine = self.patiently(lambda: load(self.parameters.model, self.parameters.backend), "loading the model")
-        pipeline = PosePipeline(engine, self.parameters.pipeline_config())
+        own_prefix = f"t{secrets.token_hex(2)}_"  # so that nobody gets the id of somebody whom a former run has seen
+        pipeline = PosePipeline(engine, self.parameters.pipeline_config(), own_prefix)
         self._heights = Heights(self, self.get_logger().info)
         self._outputs = Outputs(self, self._types, self._transforms)
         self._answerer = Answerer(

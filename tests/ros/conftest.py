@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import random
 import socket
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"  # Iron and later
 if os.environ.get("ROS_DISTRO") == "humble":
     os.environ["ROS_LOCALHOST_ONLY"] = "1"
 
+ROOT = Path(__file__).parents[2]
 _WORLDS = {
     "rclpy": MessageTypes.from_rclpy,
     "rosbags": lambda: MessageTypes.from_rosbags(typestore()),
@@ -76,3 +80,19 @@ def node(graph: Any) -> Any:
     graph.connect(node)
     graph.wait("camera", lambda: node.camera or graph.send_camera())
     return node
+
+
+@pytest.fixture
+def start(graph: Any) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts pose_node, or another script, with ROS arguments; whatever is left of it in the end is killed."""
+    processes = []
+
+    def start(*arguments: str, script: Path = ROOT / "scripts" / "pose_node") -> subprocess.Popen[str]:
+        command = [sys.executable, str(script), "--ros-args", *arguments]
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        print(process.communicate()[0])

@@ -1,0 +1,116 @@
+"""Rows 25 to 29 and 47 of the failure table: load, subscribers, long runs. test_failures.py is their index."""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source your ROS")
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from std_msgs.msg import Header
+
+from occpose_core.types import State
+from occpose_ros.pose_node import PoseNode
+from tests.ros.graph import Graph
+from tests.ros.people import keypoints, person_msg
+
+LISTENER = Path(__file__).parent / "listener_node.py"
+
+
+def positions(answer) -> np.ndarray:
+    """(P, J, 3) metres."""
+    return np.stack([np.asarray(person.position).reshape(-1, 3) for person in answer.people])
+
+
+def test_row_26_a_subscriber_that_stands_still_holds_nobody_up(graph, node, start):
+    listener = start(script=LISTENER)
+    graph.listen(Header, "heard")
+    heard = graph.heard["heard"]
+    graph.wait("the listener", lambda: heard or (graph.send() and None))
+    listener.send_signal(signal.SIGSTOP)
+    for _ in range(100):
+        assert graph.ask().people
+    listener.send_signal(signal.SIGCONT)
+    newest = graph.ask().header
+    graph.wait("what it hears now", lambda: heard[-1] == newest)
+    graph.diagnosis(lambda values: values["callback_errors"] == "0")
+
+
+TOPICS = ("/skeletons", "/markers", "/filled_keypoints")
+
+
+def leave(graph: Graph, node: PoseNode) -> None:
+    """Let the peer stop listening to what the node says, and the node know it."""
+    for subscription in [s for s in graph.peer.subscriptions if s.topic_name in TOPICS]:
+        graph.peer.destroy_subscription(subscription)
+    publishers = [p for p in node.publishers if p.topic_name in TOPICS]
+    graph.wait("goodbye", lambda: not any(publisher.get_subscription_count() for publisher in publishers))
+
+
+def test_row_27_it_rests_while_nobody_listens_and_begins_without_a_stale_past(graph):
+    node = graph.make_node(lazy=True)
+    node.start()
+    graph.connect(node)
+    graph.wait("camera", lambda: node.camera or graph.send_camera())
+    graph.stamp_ns = node.get_clock().now().nanoseconds
+    fresh = graph.ask()
+    for x_m in (0.1, 0.2, 0.3):
+        graph.ask([person_msg(graph.types, "7", *keypoints(x_m))])
+    leave(graph, node)
+    status = graph.diagnosis(lambda values: "idle: nobody listens" in values["message"] or (graph.send() and None))
+    assert status.level == DiagnosticStatus.OK
+    graph.listen(graph.types.Skeleton3DArray, "skeletons")
+
+    def answer() -> Any:
+        graph.send()
+        return graph.heard["skeletons"]
+
+    after = graph.wait("an answer", answer)[0]
+    assert [(person.id, person.state) for person in after.people] == [("7", State.TRACKED)]
+    np.testing.assert_allclose(positions(after), positions(fresh), atol=1e-5)
+
+
+def test_row_27_without_lazy_people_stay_known_while_nobody_listens(graph, node):
+    graph.ask()
+    leave(graph, node)
+    graph.send()
+    graph.diagnosis(lambda values: (values["answered"], values["rested"]) == ("2", "0"))
+
+
+def size(thing: Any, known: set[int] | None = None) -> int:
+    """Elements in all containers, bytes in all arrays, of an object of occpose."""
+    known = set() if known is None else known
+    if id(thing) in known:
+        return 0
+    known.add(id(thing))
+    if isinstance(thing, np.ndarray):
+        return thing.nbytes
+    if isinstance(thing, Mapping):
+        return len(thing) + sum(size(value, known) for value in thing.values())
+    if isinstance(thing, (list, tuple, set, frozenset, deque)):
+        return len(thing) + sum(size(value, known) for value in thing)
+    if type(thing).__module__.startswith(("occpose_core", "occpose_ros")) or is_dataclass(thing):
+        return sum(size(value, known) for value in vars(thing).values())
+    return 0
+
+
+def test_row_47_nothing_grows_with_people_who_come_and_go(graph, node):
+    """Each of 20 people a frame is new; what is kept of them is bounded by what is held at a time."""
+    sizes = []
+    for number in range(40):
+        people = [
+            person_msg(graph.types, str(1000 * number + k) if k % 2 else "", *keypoints(0.3 * (k - 10) / 10))
+            for k in range(20)
+        ]
+        graph.ask(people, ahead_ns=200_000_000)
+        graph.send(layout="unknown" + str(number))
+        sizes.append(size(node))
+    assert max(sizes[20:]) <= 1.1 * max(sizes[10:20])
