@@ -101,7 +101,7 @@ def rviz(given: dict[str, str]) -> list:
         executable="rviz2",
         name="rviz_occpose",
         arguments=["-d", f"{SHARE}/rviz/occpose.rviz", "-f", given["fixed_frame"]],
-        remappings=[("/markers", f"/{namespace}/markers")] if namespace else [],
+        remappings=[(f"/{topic}", f"/{namespace}/{topic}") for topic in ("markers", "overlay")] if namespace else [],
         parameters=[use_sim_time],
     )
     # x right, y down, z forward -> x forward, y left, z up (REP-103)

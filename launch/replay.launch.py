@@ -15,11 +15,13 @@ SHARE = get_package_share_directory("occpose_ros")
 
 
 def play(context: LaunchContext) -> list:
-    """`ros2 bag play` of the input alone: answers of an earlier run may be in the bag too."""
-    given = {
-        name: LaunchConfiguration(name).perform(context) for name in ("bag", "rate", "loop", "keypoints", "camera_info")
-    }
+    """`ros2 bag play` of the input alone: answers of an earlier run may be in the bag too. Images only if drawn on."""
+    names = ("bag", "rate", "loop", "keypoints", "camera_info", "overlay", "image", "image_transport")
+    given = {name: LaunchConfiguration(name).perform(context) for name in names}
     topics = [f"/{given[name].lstrip('/')}" for name in ("keypoints", "camera_info")]
+    if given["overlay"] == "true":
+        suffix = {"raw": "", "compressed": "/compressed"}[given["image_transport"]]
+        topics.append(f"/{given['image'].lstrip('/')}{suffix}")
     command = ["ros2", "bag", "play", given["bag"], "--clock", "100", "--rate", given["rate"]]
     command += ["--loop"] if given["loop"] == "true" else []
     return [ExecuteProcess(cmd=[*command, "--topics", *topics, "/tf", "/tf_static"], output="screen")]

@@ -60,11 +60,23 @@ def test_a_good_change_reaches_the_pipeline():
 
 
 def test_rviz_shows_the_markers_without_a_click():
-    layout = yaml.safe_load((ROOT / "rviz" / "occpose.rviz").read_text())["Visualization Manager"]
-    (display,) = (d for d in layout["Displays"] if d["Class"] == "rviz_default_plugins/MarkerArray")
+    displays = rviz_displays()
+    display = displays["/markers"]
     assert display["Enabled"] and display["Value"]
     assert display["Namespaces"] == dict.fromkeys(LAYERS, True)
-    assert (display["Topic"]["Value"], display["Topic"]["Reliability Policy"]) == ("/markers", "Reliable")
+    assert display["Topic"]["Reliability Policy"] == "Reliable"
+
+
+@pytest.mark.parametrize("topic, kind", [("/overlay", "Image"), ("/furniture", "MarkerArray")])
+def test_rviz_offers_what_is_not_always_there(topic, kind):
+    display = rviz_displays()[topic]
+    assert display["Class"] == f"rviz_default_plugins/{kind}"
+    assert not display["Enabled"] and not display["Value"]
+
+
+def rviz_displays():
+    layout = yaml.safe_load((ROOT / "rviz" / "occpose.rviz").read_text())["Visualization Manager"]
+    return {display["Topic"]["Value"]: display for display in layout["Displays"] if "Topic" in display}
 
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
