@@ -1,7 +1,7 @@
-# The commands a newcomer needs. `demo`, `test` and `bench` run `setup` first; it is quick when there is nothing to do.
+# The commands a newcomer needs. All but `clean` run `setup` first; it is quick when there is nothing to do.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench clean
+.PHONY: help setup demo test bench soak clean
 
 # Two runs on one machine must not hear each other. 1..100 are safe on every platform.
 ifndef ROS_DOMAIN_ID
@@ -26,6 +26,9 @@ test: setup ## lint, format check, type check, all tests
 
 bench: setup ## measure engines, pipeline and node on this machine
 	@$(IN_ENV) occpose bench
+
+soak: setup ## run the node for ten minutes at 60 Hz: does it grow, slow down, lose messages?
+	@$(IN_ENV) python -m occpose_ros.soak
 
 clean: ## remove what the other commands made
 	rm -rf .venv .ros build install log dist demo_out *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

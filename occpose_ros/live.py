@@ -111,6 +111,11 @@ class NodeProcess:
         finally:
             self._stack.close()
 
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
     def check(self) -> None:
         """Raise LiveError with the node's last words if it has ended."""
         code = self._process.poll()
@@ -245,6 +250,10 @@ class Player:
             if camera is not None:
                 camera.publish(camera_info)
             self._executor.spin_once(timeout_sec=0.1)
+
+    def begin_anew(self) -> None:
+        """Forget what was recorded so far, but for the node's last words about itself."""
+        self._recording = Recording(diagnostics=self._recording.diagnostics)
 
     def play(self, records: Sequence[Record], progress: Callable[[float], None] = lambda seconds: None) -> Recording:
         """Publish keypoints and CameraInfo in real time and record the answers to the end. Raises LiveError.
