@@ -43,8 +43,8 @@ class BodyGatherer:
     def came(self, id: str, msg: Any) -> list[Bodies]:
         """The skeleton of a body; RejectedMessageError if its image is over."""
         stamp_ns = stamp_ns_from_msg(msg.header.stamp)
-        self._absent -= {id}
         if self._is_over(stamp_ns):
+            self._absent -= {id}
             raise RejectedMessageError(
                 "late_body", f"the skeleton of body {id!r} came after its image was answered: it comes late or twice"
             )
@@ -52,6 +52,7 @@ class BodyGatherer:
         begins = stamp_ns != self._open_ns or (stamp_ns == 0 and id in self._open)
         complete = self._close() if begins else []
         self._open[id], self._open_ns = msg, stamp_ns
+        self._absent -= {id}
         return complete + self._complete()
 
     def _is_over(self, stamp_ns: int) -> bool:
