@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,12 +36,17 @@ JOINT_FRAMES = tuple(
 )
 
 
-def name_of(id: str) -> str:
-    """An id as it may stand in names of frames and topics: a letter, then letters, digits and underscores.
+def name_of(id: str, namespace: str = "") -> str:
+    """A person's name for frames and topics: a letter, then letters, digits and underscores.
 
-    "7" becomes "p7". An id with other characters, or very long, ends with a checksum, so that different ids have
-    different names.
+    "7" becomes "p7", and "front_p7" in the namespace /front, for there is one TF tree for all cameras. An id with other
+    characters, or very long, ends with a checksum, so that different ids have different names.
     """
+    prefix = namespace.strip("/").replace("/", "_")
+    return f"{prefix}_{_name(id)}" if prefix else _name(id)
+
+
+def _name(id: str) -> str:
     if re.fullmatch(r"[0-9]{1,9}", id):
         return f"p{id}"
     if re.fullmatch(r"[A-Za-z]\w*", id, re.ASCII) and len(id) <= _LONGEST_ID and not re.fullmatch(r"p[0-9]+", id):
@@ -77,14 +82,13 @@ def joints_in_body(skeleton: Skeleton3D, body: Transform) -> dict[str, np.ndarra
     return {frame: positions[joint] for joint, frame in enumerate(JOINT_FRAMES) if known[joint]}
 
 
-def _frames(skeletons: Sequence[Skeleton3D], camera_frame: str, joints: bool) -> list[tuple[str, str, Transform]]:
-    """(parent, child, transform) of everybody who has frames."""
+def _frames(people: Mapping[str, Skeleton3D], camera_frame: str, joints: bool) -> list[tuple[str, str, Transform]]:
+    """(parent, child, transform) of everybody who has frames. people: by name."""
     frames = []
-    for skeleton in skeletons:
+    for name, skeleton in people.items():
         body = cam_from_body(skeleton)
         if body is None:
             continue
-        name = name_of(skeleton.id)
         frames.append((camera_frame, f"body_{name}", body))
         if joints:
             frames += [
@@ -121,13 +125,16 @@ class BodyFrames:
         return on and self._node.count_subscribers(self._node.resolve_topic_name("/tf")) > 0
 
     def publish(self, answer: Answer) -> None:
-        """Publish the frames of all people who have some."""
+        """Publish the frames of all people who have some, while somebody listens."""
         if not (answer.parameters.publish_tf or answer.parameters.publish_joint_tf):
             return
         kind = message_class("tf2_msgs/msg/TFMessage")
         if self._publisher is None:
             self._publisher = advertise_plainly(self._node, kind, "/tf", QoSProfile(depth=100))
-        frames = _frames(answer.skeletons, answer.camera.frame_id, joints=answer.parameters.publish_joint_tf)
+        if self._publisher.get_subscription_count() == 0:
+            return
+        people = {name_of(skeleton.id, self._node.get_namespace()): skeleton for skeleton in answer.skeletons}
+        frames = _frames(people, answer.camera.frame_id, joints=answer.parameters.publish_joint_tf)
         if frames:
             self._publisher.publish(kind(transforms=transforms_to_msgs(frames, answer.stamp_ns, self._types)))
 

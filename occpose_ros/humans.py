@@ -58,7 +58,7 @@ class Humans:
         if not answer.parameters.publish_humans:
             self.destroy()
             return
-        names = [name_of(skeleton.id) for skeleton in answer.skeletons]
+        names = [name_of(skeleton.id, self._node.get_namespace()) for skeleton in answer.skeletons]
         self._keep(names)
         header = header_to_msg(answer.stamp_ns, answer.camera.frame_id, self._types)
         self._say_who(names, header)
@@ -66,8 +66,10 @@ class Humans:
             message_class(f"hri_msgs/msg/{kind}") for kind in ("Skeleton2D", "NormalizedPointOfInterest2D")
         )
         for name, xy, confidence in zip(names, *normalised(answer.skeletons, answer.camera), strict=True):
-            points = [Point(x=x, y=y, c=c) for (x, y), c in zip(xy.tolist(), confidence.tolist(), strict=True)]
-            self._publisher_of(name, Skeleton).publish(Skeleton(header=header, skeleton=points))
+            publisher = self._publisher_of(name, Skeleton)
+            if publisher.get_subscription_count() > 0:
+                points = [Point(x=x, y=y, c=c) for (x, y), c in zip(xy.tolist(), confidence.tolist(), strict=True)]
+                publisher.publish(Skeleton(header=header, skeleton=points))
 
     def _say_who(self, names: Sequence[str], header: Any) -> None:
         Ids = message_class("hri_msgs/msg/IdsList")

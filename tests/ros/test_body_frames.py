@@ -103,6 +103,11 @@ def test_names_of_ids(id: str, name: str) -> None:
     assert name_of(id) == name
 
 
+def test_names_of_two_cameras_differ() -> None:
+    assert name_of("7", "/") == "p7"
+    assert name_of("7", "/robot/front") == "robot_front_p7"
+
+
 @given(st.sets(st.text(max_size=60), min_size=2, max_size=20))
 def test_different_ids_have_different_valid_names(ids: set[str]) -> None:
     names = {name_of(id) for id in ids}

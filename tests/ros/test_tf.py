@@ -11,11 +11,12 @@ pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source yo
 
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+from rosgraph_msgs.msg import Clock
 from scipy.spatial.transform import Rotation
 
 from occpose_core.skeleton import H36M17
 from occpose_ros.body_frames import transforms_to_msgs
-from occpose_ros.message_types import message_class, stamp_ns_from_msg
+from occpose_ros.message_types import message_class, stamp_ns_from_msg, stamp_to_msg
 from occpose_ros.transforms import Transform, TransformBuffer
 from tests.ros.graph import FRAME_NS, Graph, find
 from tests.ros.people import FRAME_ID
@@ -183,6 +184,30 @@ def test_without_transforms_the_camera_frame_goes_on(graph):
         assert graph.ask().header.frame_id == FRAME_ID
     assert graph.diagnosis(lambda values: values.get("dropped.no_transform") == "5")
     assert heard == []
+
+
+def test_a_clock_that_jumps_back_forgets_where_the_robot_was(graph):
+    clock = graph.peer.create_publisher(Clock, "/clock", 10)
+    node = active(graph, target_frame="odom", tf_wait_s=0.0, use_sim_time=True)
+    graph.wait("clock subscription", clock.get_subscription_count)
+    robot, heard = Robot(graph), in_target_frame(graph)
+    robot.say_where_the_camera_is()
+    for k in range(10):
+        robot.say_where_the_base_is(graph.stamp_ns + k * 500_000_000)
+
+    def set_clock(stamp_ns: int) -> None:
+        clock.publish(Clock(clock=stamp_to_msg(stamp_ns, graph.types)))
+        graph.wait("clock", lambda: node.get_clock().now().nanoseconds == stamp_ns)
+
+    set_clock(graph.stamp_ns + 10**9)
+    graph.wait("transforms", lambda: graph.ask() and heard)
+    set_clock(graph.stamp_ns - 10**9)
+    graph.ask()
+    missing_ns = graph.stamp_ns
+    robot.say_where_the_base_is(graph.stamp_ns)
+    robot.say_where_the_base_is(graph.stamp_ns + 5 * 10**9)
+    graph.wait("transforms again", lambda: graph.ask() and stamp_ns_from_msg(heard[-1].header.stamp) > missing_ns)
+    assert find(heard, missing_ns) is None
 
 
 def test_a_recording_that_begins_again_finds_its_transforms(graph):
