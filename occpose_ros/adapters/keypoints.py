@@ -122,20 +122,20 @@ def match_camera(
             " the camera of the detector, and give both the frame_id of its optical frame",
         )
     width, height = camera.width, camera.height
+    scale = np.array([width, height]) if keypoints.normalised else _scale(keypoints, camera, image_width)
     people = keypoints.people
-    if keypoints.normalised:  # pixel centres are at integer coordinates
-        people = tuple(replace(person, xy_px=person.xy_px * (width, height) - 0.5) for person in people)
-    elif (scale := _scale(keypoints, camera, image_width)) is not None:
-        people = tuple(replace(person, xy_px=(person.xy_px + 0.5) * scale - 0.5) for person in people)
-    if mirror:
-        people = tuple(_mirrored(person, width) for person in people)
+    if people and (scale is not None or mirror):
+        xy_px = np.stack([person.xy_px for person in people])
+        score = np.stack([person.score for person in people])
+        if scale is not None:  # pixel centres are at integer coordinates, and shares begin at the border
+            xy_px = (xy_px + (0.0 if keypoints.normalised else 0.5)) * scale - 0.5
+        if mirror:
+            xy_px, score = xy_px[:, H36M17.mirror], score[:, H36M17.mirror]
+            xy_px[..., 0] = (width - 1) - xy_px[..., 0]
+        people = tuple(
+            Keypoints2D(id=person.id, xy_px=xy_px[row], score=score[row]) for row, person in enumerate(people)
+        )
     return replace(keypoints, frame_id=frame_id, width=width, height=height, people=people, normalised=False)
-
-
-def _mirrored(person: Keypoints2D, width: int) -> Keypoints2D:
-    xy_px = person.xy_px[H36M17.mirror].copy()
-    xy_px[:, 0] = (width - 1) - xy_px[:, 0]
-    return replace(person, xy_px=xy_px, score=person.score[H36M17.mirror])
 
 
 def _scale(keypoints: KeypointsArray, camera: Camera, image_width: int) -> np.ndarray | None:

@@ -33,12 +33,13 @@ def keypoints_from_yolo_msg(msg: Any, layout: str = "", first_joint_id: int = 1)
     dropped: Counter[str] = Counter()
     people = _people(msg.detections, _MAX_REPEATS * len(skeleton.joints), dropped)
     row, joint, xy_px, score = _columns([person.keypoints.data for person in people])
-    counted_from_0 = row[joint == 0] if first_joint_id > 0 else row[:0]
+    kept = np.ones(len(people), dtype=bool)
+    if first_joint_id > 0:
+        kept[row[joint == 0]] = False
+    dropped["zero_based_ids"] = len(people) - int(kept.sum())
     joint -= first_joint_id
     xy_px, score = _grid(row, joint, xy_px, score, (len(people), len(skeleton.joints)), dropped)
-    kept = np.setdiff1d(np.arange(len(people)), counted_from_0)
-    dropped["zero_based_ids"] = len(people) - len(kept)
-    ids = [people[row].id for row in kept]
+    ids = [person.id for person, keep in zip(people, kept, strict=True) if keep]
     return KeypointsArray(
         stamp_ns=stamp_ns_from_msg(msg.header.stamp),
         frame_id=msg.header.frame_id,
@@ -87,5 +88,7 @@ def _grid(
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is found later
         all_xy_px[row, joint], all_scores[row, joint] = xy_px[known], score[known]
     dropped["unknown_joint_id"] = len(score) - len(known)
-    dropped["duplicate_joint"] = len(known) - len(np.unique(row * shape[1] + joint))
+    taken = np.zeros(shape, dtype=bool)
+    taken[row, joint] = True
+    dropped["duplicate_joint"] = len(known) - int(taken.sum())
     return all_xy_px, all_scores
