@@ -86,10 +86,16 @@ class Graph:
             return (
                 len(senders) == len(hearers) == len(to_node) + len(from_node)
                 and all(sender.get_subscription_count() for sender in senders)
-                and all(hearer.get_publisher_count() for hearer in hearers)
+                and all(self.publisher_count(hearer) for hearer in hearers)
             )
 
         self.wait("discovery", connected)
+
+    def publisher_count(self, subscription: Any) -> int:
+        """How many publishers a subscription has; Humble's subscriptions do not know it, but the graph does."""
+        if hasattr(subscription, "get_publisher_count"):
+            return subscription.get_publisher_count()
+        return self.peer.count_publishers(subscription.topic_name)
 
     def send_camera(self, **fields: Any) -> None:
         """Publish CameraInfo."""

@@ -58,7 +58,7 @@ class Studio:
         kind, suffix = KINDS[transport]
         listener = self.graph.listen(kind, f"overlay{suffix}")
         self.heard = self.graph.heard[f"overlay{suffix}"]
-        self.graph.wait("the overlay's publisher", listener.get_publisher_count)
+        self.graph.wait("the overlay's publisher", lambda: self.graph.publisher_count(listener))
         self.graph.wait("its subscriptions", self.is_heard)
         self.graph.wait("the camera", lambda: self.node.camera or self.graph.send_camera())
         return listener

@@ -107,7 +107,7 @@ def test_a_bad_model_fails_to_configure_and_can_be_mended(graph, tmp_path, model
         pytest.param("min_score", 1.5, "min_score", id="out of range"),
         pytest.param("hold_s", NAN, "hold_s", id="NaN"),
         pytest.param("max_persons", 0, "max_persons", id="nobody"),
-        pytest.param("person_height_m", 2, "DOUBLE", id="integer for a double"),
+        pytest.param("person_height_m", 2, "Wrong parameter type", id="integer for a double"),
         pytest.param("person_height_m", 0.1, "person_height_m must be 0.0 (unknown) or lie in", id="a doll"),
         pytest.param("model", "other", "model cannot change while the node is configured", id="structural"),
     ],

@@ -73,7 +73,7 @@ def active(graph: Graph, **parameters: Any) -> Any:
 def listen_to_tf(graph: Graph, node: Any) -> list[Any]:
     subscription = graph.listen(message_class("tf2_msgs/msg/TFMessage"), "/tf")
     # its publisher comes with the first answer
-    graph.wait("/tf", lambda: subscription.get_publisher_count() or graph.ask())
+    graph.wait("/tf", lambda: graph.publisher_count(subscription) or graph.ask())
     graph.heard["/tf"].clear()
     return graph.heard["/tf"]
 
