@@ -187,14 +187,10 @@ def test_yolo_values_beyond_float32_cost_the_joint(world):
 def test_hri_numbers_eyes_and_ears_left_first(world):
     """Where OpenPose, from which the order is taken, begins with the right ones."""
     numbers = world.kind("hri_msgs/Skeleton2D")
-    assert [getattr(numbers, f"{name}") for name in ("LEFT_EYE", "RIGHT_EYE", "LEFT_EAR", "RIGHT_EAR")] == [
-        14,
-        15,
-        16,
-        17,
-    ]
-    # the layout by which the adapter reads has the same joints in the same places
-    for number, joint in enumerate(families.get_skeleton("hri18").joints):
+    found = {joint: getattr(numbers, joint) for joint in ("LEFT_EYE", "RIGHT_EYE", "LEFT_EAR", "RIGHT_EAR")}
+    assert found == {"LEFT_EYE": 14, "RIGHT_EYE": 15, "LEFT_EAR": 16, "RIGHT_EAR": 17}
+    layout = INPUTS["hri"].read(WRITERS["hri"][1](world, [standing()]), "").layout
+    for number, joint in enumerate(families.get_skeleton(layout).joints):
         assert getattr(numbers, joint.upper()) == number
 
 
