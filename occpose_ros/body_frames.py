@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -82,32 +83,43 @@ def joints_in_body(skeleton: Skeleton3D, body: Transform) -> dict[str, np.ndarra
     return {frame: positions[joint] for joint, frame in enumerate(JOINT_FRAMES) if known[joint]}
 
 
-def _frames(people: Mapping[str, Skeleton3D], camera_frame: str, joints: bool) -> list[tuple[str, str, Transform]]:
-    """(parent, child, transform) of everybody who has frames. people: by name."""
-    frames = []
-    for name, skeleton in people.items():
-        body = cam_from_body(skeleton)
-        if body is None:
-            continue
-        frames.append((camera_frame, f"body_{name}", body))
-        if joints:
-            frames += [
-                (f"body_{name}", f"{frame}_{name}", Transform(rotation=np.eye(3), translation_m=position))
-                for frame, position in joints_in_body(skeleton, body).items()
-            ]
-    return frames
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Frames:
+    """N frames. names: (parent, child). quaternions: (N, 4) x y z w. translations_m: (N, 3) in the parent."""
+
+    names: Sequence[tuple[str, str]]
+    quaternions: np.ndarray
+    translations_m: np.ndarray
 
 
-def transforms_to_msgs(frames: Sequence[tuple[str, str, Transform]], stamp_ns: int, types: MessageTypes) -> list[Any]:
-    """geometry_msgs/TransformStamped of (parent, child, transform)."""
+def frames_of(people: Mapping[str, Skeleton3D], camera_frame: str, joints: bool) -> Frames:
+    """Frames of everybody who has some. people: by name. joints: not only of bodies."""
+    bodies = {name: body for name, skeleton in people.items() if (body := cam_from_body(skeleton)) is not None}
+    names = [(camera_frame, f"body_{name}") for name in bodies]
+    rotations = np.array([body.rotation for body in bodies.values()]).reshape(-1, 3, 3)
+    translations_m = [body.translation_m for body in bodies.values()]
+    for name, body in bodies.items() if joints else ():
+        positions = joints_in_body(people[name], body)
+        names += [(f"body_{name}", f"{frame}_{name}") for frame in positions]
+        translations_m += positions.values()
+    quaternions = np.tile((0.0, 0.0, 0.0, 1.0), (len(names), 1))
+    if bodies:
+        quaternions[: len(bodies)] = Rotation.from_matrix(rotations).as_quat()
+    return Frames(names=names, quaternions=quaternions, translations_m=np.array(translations_m).reshape(-1, 3))
+
+
+def frames_to_msgs(frames: Frames, stamp_ns: int, types: MessageTypes) -> list[Any]:
+    """geometry_msgs/TransformStamped of each frame. What is the same for several is one object: it is quicker."""
     Stamped, Message = (message_class(f"geometry_msgs/msg/{kind}") for kind in ("TransformStamped", "Transform"))
-    quaternions = Rotation.from_matrix(np.stack([transform.rotation for _, _, transform in frames])).as_quat()
+    headers = {parent: header_to_msg(stamp_ns, parent, types) for parent in {parent for parent, _ in frames.names}}
+    upright = types.Quaternion(x=0.0, y=0.0, z=0.0, w=1.0)
     msgs = []
-    for (parent, child, transform), quaternion in zip(frames, quaternions, strict=True):
-        x, y, z = map(float, transform.translation_m)
-        qx, qy, qz, qw = map(float, quaternion)
-        message = Message(translation=types.Vector3(x=x, y=y, z=z), rotation=types.Quaternion(x=qx, y=qy, z=qz, w=qw))
-        msgs.append(Stamped(header=header_to_msg(stamp_ns, parent, types), child_frame_id=child, transform=message))
+    for (parent, child), q, (x, y, z) in zip(
+        frames.names, frames.quaternions.tolist(), frames.translations_m.tolist(), strict=True
+    ):
+        rotation = upright if q[3] == 1.0 else types.Quaternion(x=q[0], y=q[1], z=q[2], w=q[3])
+        message = Message(translation=types.Vector3(x=x, y=y, z=z), rotation=rotation)
+        msgs.append(Stamped(header=headers[parent], child_frame_id=child, transform=message))
     return msgs
 
 
@@ -134,9 +146,9 @@ class BodyFrames:
         if self._publisher.get_subscription_count() == 0:
             return
         people = {name_of(skeleton.id, self._node.get_namespace()): skeleton for skeleton in answer.skeletons}
-        frames = _frames(people, answer.camera.frame_id, joints=answer.parameters.publish_joint_tf)
-        if frames:
-            self._publisher.publish(kind(transforms=transforms_to_msgs(frames, answer.stamp_ns, self._types)))
+        frames = frames_of(people, answer.camera.frame_id, joints=answer.parameters.publish_joint_tf)
+        if frames.names:
+            self._publisher.publish(kind(transforms=frames_to_msgs(frames, answer.stamp_ns, self._types)))
 
     def clear(self, stamp_ns: int) -> None:
         """Nothing: TF cannot take back a frame, it gets old."""

@@ -15,7 +15,7 @@ from rosgraph_msgs.msg import Clock
 from scipy.spatial.transform import Rotation
 
 from occpose_core.skeleton import H36M17
-from occpose_ros.body_frames import transforms_to_msgs
+from occpose_ros.body_frames import Frames, frames_to_msgs
 from occpose_ros.message_types import message_class, stamp_ns_from_msg, stamp_to_msg
 from occpose_ros.transforms import Transform, TransformBuffer
 from tests.ros.graph import FRAME_NS, Graph, find
@@ -57,8 +57,11 @@ class Robot:
         self._say(self._tf, "odom", "base", odom_from_base(stamp_ns), stamp_ns)
 
     def _say(self, publisher: Any, parent: str, child: str, transform: Transform, stamp_ns: int) -> None:
-        msgs = transforms_to_msgs([(parent, child, transform)], stamp_ns, self._graph.types)
-        publisher.publish(self._kind(transforms=msgs))
+        quaternion = Rotation.from_matrix(transform.rotation).as_quat()
+        frames = Frames(
+            names=[(parent, child)], quaternions=quaternion[None], translations_m=transform.translation_m[None]
+        )
+        publisher.publish(self._kind(transforms=frames_to_msgs(frames, stamp_ns, self._graph.types)))
 
 
 def active(graph: Graph, **parameters: Any) -> Any:
@@ -136,7 +139,7 @@ def test_frames_of_joints_are_switched_while_the_node_runs(graph):
 
 def in_target_frame(graph: Graph) -> list[Any]:
     subscription = graph.listen(graph.types.Skeleton3DArray, "skeletons_in_target_frame")
-    graph.wait("topic", subscription.get_publisher_count)
+    graph.wait("topic", lambda: graph.publisher_count(subscription))
     return graph.heard["skeletons_in_target_frame"]
 
 
