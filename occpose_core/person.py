@@ -24,7 +24,7 @@ class People:
     started: whether a frame has been lifted; if not, the fields below mean nothing
     measured_ns: stamp of the last lifted frame; lifted: how many there are
     answered_ns: stamp of the last pose, which a network that remembers gives for hidden people, too
-    ray, log_depth: filter states of the root's place, as x / z, y / z and log z
+    ray, log_depth: filter states of the root's place, as x / z, y / z and log z; placed: whether they have a past
     joints: filter state of the root-relative pose (J, 3), m, camera axes
     bone (J, 3), bone_sigma_m, bone_seen, bone_ns (J,): each joint relative to its parent when both were last measured,
         how sure that was, whether and when
@@ -48,6 +48,7 @@ class People:
                 ("lifted", np.int64),
                 ("ray", filtered(2)),
                 ("log_depth", filtered(1)),
+                ("placed", bool),
                 ("joints", filtered(_J, 3)),
                 ("bone", np.float64, (_J, 3)),
                 ("bone_sigma_m", np.float64, (_J,)),
@@ -136,13 +137,15 @@ class People:
         the distance. An arm says little about distance: there the old one counts more.
         """
         euro = OneEuro(min_cutoff_hz=config.min_cutoff_hz, beta=config.beta)
-        rows, dt_s, depth = self.rows[which], self.since_s(stamp_ns)[which], root_cam_m[:, 2]
+        rows, depth = self.rows[which], root_cam_m[:, 2]
+        dt_s = np.where(rows["placed"], self.since_s(stamp_ns)[which], np.inf)
         joints_root_m, sigma_m = self._pose(rows, stamp_ns, config, joints_root_m, sigma_m, visible)
         ray, log_depth = root_cam_m[:, :2] / depth[:, None], np.log(depth)[:, None]
         known = rows["log_depth"]["answer"]
         log_depth = known + _depth_gain(joints_root_m, visible, dt_s)[:, None] * (log_depth - known)
         rows["ray"] = euro.step(ray, rows["ray"], dt_s, unit_m=depth)
         rows["log_depth"] = euro.step(log_depth, rows["log_depth"], dt_s, config.depth_trust, unit_m=depth)
+        rows["placed"] = True
         measured = measured_bones(visible)
         rows["bone"][measured] = bone_vectors(rows["joints"]["answer"])[measured]
         rows["bone_sigma_m"][measured] = sigma_m[measured]

@@ -21,7 +21,8 @@ from occpose_core.geometry import place_root, stature_m
 from occpose_core.identities import Identities
 from occpose_core.person import People
 from occpose_core.pipeline_config import PipelineConfig
-from occpose_core.runtime.engine import FRAME_S, views_for
+from occpose_core.refocusing import refocus, refocused
+from occpose_core.runtime.engine import DEFAULT_SIGMA_M, FRAME_S, views_for
 from occpose_core.scale import Placed, check_heights, heights, known_heights_m, network_stature_m, observe
 from occpose_core.skeleton import H36M17
 from occpose_core.types import Camera, GroundPlane, Keypoints2D, Origin, ScaleSource, Skeleton3D, State
@@ -29,9 +30,6 @@ from occpose_core.types import Camera, GroundPlane, Keypoints2D, Origin, ScaleSo
 if TYPE_CHECKING:
     from occpose_core.runtime import Engine, Lifted
 
-# One sigma of measured and of filled joints where the network gives none: what single-frame lifters publish on their
-# own data (5 cm), and three times that for what they have not seen.
-_DEFAULT_SIGMA_M = (0.05, 0.15)
 _SMALLEST_STATURE_M = 0.1  # a network that answers with less has collapsed
 
 
@@ -85,7 +83,7 @@ class PosePipeline:
         # A network that remembers where hidden joints were needs nobody else to do so.
         self._people = People(info.frames, info.state_size, fuse=not info.remembers, smooth=not info.remembers)
         self._stamp_ns: int | None = None
-        self._frame_id = ""
+        self._camera: Camera | None = None
 
     def step(
         self,
@@ -105,7 +103,8 @@ class PosePipeline:
         reset, ahead_s = False, FRAME_S
         if self._stamp_ns is not None:
             ahead_s = (stamp_ns - self._stamp_ns) * 1e-9
-            reset = ahead_s < -self.config.backward_reset_s or camera.frame_id != self._frame_id
+            moved = self._camera is not None and camera.frame_id != self._camera.frame_id
+            reset = ahead_s < -self.config.backward_reset_s or moved
             if reset:
                 self.reset()
             elif ahead_s <= 0:
@@ -113,7 +112,9 @@ class PosePipeline:
                 return PipelineOutput(stamp_ns=stamp_ns, dropped={reason: 1}, answered=False)
         dropped: Counter[str] = Counter()
         ids, seen = admit(people, self.config, camera, dropped)
-        self._stamp_ns, self._frame_id = stamp_ns, camera.frame_id
+        if self._camera is not None and refocused(self._camera, camera):
+            refocus(self._people, self._camera, camera, seen)
+        self._stamp_ns, self._camera = stamp_ns, camera
         self._people.keep(self._people.since_s(stamp_ns) <= self.config.gap_s)
         seen = self._identities.on_rows(ids, seen, self._people, stamp_ns, self.config, dropped)
         known_m = known_heights_m(self._people.ids, self.config.target_height_m, heights_m)
@@ -151,7 +152,7 @@ class PosePipeline:
         assert lifted.joints_root_m is not None  # __init__ has refused other models
         finite = _finite(lifted)
         joints = view.to_cam(np.where(finite[:, None, None], lifted.joints_root_m, 0.0))
-        sigma = np.where(seen.visible[rows], *_DEFAULT_SIGMA_M) if lifted.sigma_m is None else lifted.sigma_m
+        sigma = np.where(seen.visible[rows], *DEFAULT_SIGMA_M) if lifted.sigma_m is None else lifted.sigma_m
         usable = finite & (stature_m(joints) > _SMALLEST_STATURE_M)
         count(dropped, "non_finite", (~usable).sum())
         people.restart(rows[~usable])
@@ -206,7 +207,8 @@ class PosePipeline:
             visible=seen.visible[rows],
         )
         dt_s = np.where(people.rows["started"][rows], people.since_s(stamp_ns)[rows], FRAME_S)
-        size = observe(people.rows["size"][rows], poses, ground, dt_s, config.stature_time_s)
+        gain = self._engine.info.stature_gain
+        size = observe(people.rows["size"][rows], poses, ground, dt_s, config.stature_time_s, gain)
         scale = people.rows["height_m"][rows] / network_stature_m(size)
         people.update(
             rows,
