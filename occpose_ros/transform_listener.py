@@ -7,6 +7,8 @@ from typing import Any
 
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 
+from occpose_ros.adapters import RejectedMessageError
+from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.message_types import message_class
 from occpose_ros.transforms import TransformBuffer
 
@@ -14,29 +16,21 @@ from occpose_ros.transforms import TransformBuffer
 class TransformListener:
     """Fills a buffer from /tf and /tf_static; made, called and destroyed by the executor's thread.
 
-    on_change: called after each message. guarded: wraps a callback, under a name, so that its errors do not end the
-    executor. warn: takes a reason and a sentence about a transform left out. Raises OccposeError if tf2_msgs is not
-    there.
+    on_change: called after each message. A bad transform is left out, counted and logged. Raises MissingMessagesError
+    if tf2_msgs is not there.
     """
 
     def __init__(
-        self,
-        node: Any,
-        buffer: TransformBuffer,
-        *,
-        on_change: Callable[[], None] = lambda: None,
-        guarded: Callable[[Callable[[Any], None], str], Callable[[Any], None]] = lambda callback, name: callback,
-        warn: Callable[[str, str], None] = lambda reason, sentence: None,
+        self, node: ManagedNode, buffer: TransformBuffer, on_change: Callable[[], None] = lambda: None
     ) -> None:
         kind = message_class("tf2_msgs/msg/TFMessage")
         self._node = node
         self._buffer = buffer
         self._on_change = on_change
-        self._warn = warn
         # reliable and deep, as tf2's own: /tf carries many small messages, and all count
         latched = QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
         self._subscriptions = [
-            node.create_subscription(kind, topic, guarded(callback, topic), qos)
+            node.create_subscription(kind, topic, node.guarded(callback, topic), qos)
             for topic, callback, qos in (
                 ("/tf", lambda msg: self._hear(msg, static=False), QoSProfile(depth=100)),
                 ("/tf_static", lambda msg: self._hear(msg, static=True), latched),
@@ -45,9 +39,9 @@ class TransformListener:
 
     def _hear(self, msg: Any, static: bool) -> None:
         refused = self._buffer.add_msg(msg, static)
-        if refused:
-            self._warn("bad_transform", refused)
         self._on_change()
+        if refused:
+            raise RejectedMessageError("bad_transform", refused)
 
     def destroy(self) -> None:
         """Leave the topics."""

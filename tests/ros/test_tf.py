@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source your ROS")
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
@@ -55,6 +56,9 @@ class Robot:
 
     def say_where_the_base_is(self, stamp_ns: int) -> None:
         self._say(self._tf, "odom", "base", odom_from_base(stamp_ns), stamp_ns)
+
+    def say_nonsense(self) -> None:
+        self._tf.publish(self._kind(transforms=[message_class("geometry_msgs/msg/TransformStamped")()]))
 
     def _say(self, publisher: Any, parent: str, child: str, transform: Transform, stamp_ns: int) -> None:
         quaternion = Rotation.from_matrix(transform.rotation).as_quat()
@@ -178,6 +182,32 @@ def test_transforms_that_come_late_lose_nothing(graph):
         check(there, answer)
     status = graph.diagnosis(lambda values: values["answered"] == "4")
     assert "dropped.no_transform" not in {pair.key for pair in status.values}
+
+
+def test_no_more_than_thirty_answers_wait(graph):
+    active(graph, target_frame="odom", tf_wait_s=5.0)
+    heard = in_target_frame(graph)
+    for _ in range(33):
+        graph.ask()
+    assert graph.diagnosis(lambda values: values.get("dropped.no_transform") == "3")
+    robot = Robot(graph)
+    robot.say_where_the_camera_is()
+    robot.say_where_the_base_is(5_000_000_000)
+    robot.say_where_the_base_is(graph.stamp_ns)
+    graph.wait("target frame", lambda: len(heard) == 30)
+
+
+def test_a_bad_transform_is_counted_and_costs_only_itself(graph):
+    active(graph, target_frame="odom", tf_wait_s=5.0)
+    robot, heard = Robot(graph), in_target_frame(graph)
+    robot.say_where_the_camera_is()
+    robot.say_where_the_base_is(graph.stamp_ns)
+    robot.say_nonsense()
+    status = graph.diagnosis(lambda values: values.get("dropped.bad_transform") == "1")
+    assert status.level == DiagnosticStatus.WARN
+    robot.say_where_the_base_is(graph.stamp_ns + FRAME_NS)
+    graph.ask()
+    graph.wait("target frame", lambda: heard)
 
 
 def test_without_transforms_the_camera_frame_goes_on(graph):
