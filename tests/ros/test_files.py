@@ -92,10 +92,21 @@ def launch_table(name: str, path: Path = ROOT / "launch" / "pose.launch.py"):
     raise AssertionError(f"{path} has no {name}")
 
 
-def test_launch_arguments_that_are_parameters_exist():
-    names = [key.value for key in launch_table("PARAMETERS").keys]
-    arguments = [key.value for key in launch_table("ARGUMENTS").keys]
-    assert set(names) <= set(PARAMETERS) and set(names) <= set(arguments)
+def test_launch_arguments_that_are_parameters_exist_and_have_their_type():
+    table = launch_table("PARAMETERS")
+    kinds = {key.value: kind.id for key, kind in zip(table.keys, table.values, strict=True)}
+    arguments = {key.value for key in launch_table("ARGUMENTS").keys}
+    assert set(kinds) <= set(PARAMETERS) & arguments
+    named = {str: "str", float: "float", bool: "switch"}
+    assert kinds == {name: named[type(PARAMETERS[name].default)] for name in kinds}
+
+
+def described(path: Path):
+    """The LaunchDescription of a launch file."""
+    spec = importlib.util.spec_from_file_location(path.name.split(".")[0], path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.generate_launch_description()
 
 
 @pytest.mark.needs_ros
@@ -106,18 +117,14 @@ def test_launch_files_describe_a_launch(path):
 
     from launch import LaunchContext
 
-    spec = importlib.util.spec_from_file_location(path.name.split(".")[0], path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    description = module.generate_launch_description()
     context = LaunchContext()
     context.launch_configurations["bag"] = "some_bag"
-    for entity in description.entities:
+    pose = described(ROOT / "launch" / "pose.launch.py").entities  # replay.launch.py includes it, with its arguments
+    description = described(path)
+    for entity in [*pose, *description.entities]:
         if isinstance(entity, DeclareLaunchArgument):
             assert entity.description
             if entity.default_value is not None:
                 entity.execute(context)
-    context.launch_configurations.setdefault("keypoints", "keypoints")
-    context.launch_configurations.setdefault("camera_info", "camera_info")
     (function,) = (entity for entity in description.entities if isinstance(entity, OpaqueFunction))
     assert function.execute(context)
