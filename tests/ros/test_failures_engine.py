@@ -126,6 +126,25 @@ def test_row_32_a_backend_that_does_not_run_this_file_fails_to_configure(graph):
     can_be_mended(graph, node, backend="onnxruntime")
 
 
+@pytest.mark.parametrize(
+    ("providers", "words"),
+    [
+        pytest.param(["CPUExecutionProvider"], "this onnxruntime has no CUDA provider", id="not built in"),
+        pytest.param(["CUDAExecutionProvider", "CPUExecutionProvider"], "does not start on this machine", id="no GPU"),
+    ],
+)
+def test_row_32_auto_takes_what_works_and_says_why(graph, monkeypatch, providers, words):
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("there is a GPU, or at least the library for one")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    node = graph.make_node()
+    can_be_mended(graph, node)
+    (reason,) = {pair.value for pair in graph.diagnosis(bool).values if pair.key == "engine reason"}
+    assert "auto takes onnxruntime" in reason and words in reason
+
+
 def test_row_32_an_unknown_backend_is_refused(graph):
     (result,) = graph.make_node().set_parameters([Parameter("backend", value="abacus")])
     assert not result.successful

@@ -227,3 +227,20 @@ def test_row_11_who_hides_longer_than_the_hold_is_lost_and_comes_back_without_a_
     # bit by bit the answer that a stranger got: no filter and no memory knows the person any more
     np.testing.assert_array_equal(again.people[0].position, first.people[0].position)
     np.testing.assert_array_equal(again.people[0].std_dev, first.people[0].std_dev)
+
+
+def test_row_46_who_walks_in_over_the_border_is_measured_bit_by_bit(graph, node):
+    measured = []
+    for step in range(12):
+        xy_px, score = keypoints(2.75 - 0.05 * step, layout="h36m17")
+        outside = (xy_px > (WIDTH, HEIGHT)).any(axis=-1)
+        score[outside] = 0.0  # as detectors do
+        answer = graph.ask([person_msg(graph.types, "7", xy_px, score)], layout="h36m17")
+        assert_sound(answer)
+        for person in answer.people:
+            origin, sigma_m = np.asarray(person.origin), np.asarray(person.std_dev)
+            assert (origin[~outside] == Origin.MEASURED).all() and (origin[outside] != Origin.MEASURED).all()
+            if outside.any():
+                assert np.median(sigma_m[outside]) > np.median(sigma_m[~outside])
+            measured.append((origin == Origin.MEASURED).sum())
+    assert measured == sorted(measured) and measured[0] < len(H36M17.joints) == measured[-1]
