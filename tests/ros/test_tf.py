@@ -258,3 +258,23 @@ def test_a_recording_that_begins_again_finds_its_transforms(graph):
             stamp_ns = stamp_ns_from_msg(answer.header.stamp)
             robot.say_where_the_base_is(stamp_ns + FRAME_NS)
             check(graph.wait(f"lap {lap}", lambda s=stamp_ns: find(heard, s)), answer)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kind", "topic"),
+    [
+        pytest.param({"publish_tf": True}, "tf2_msgs/msg/TFMessage", "/tf", id="tf"),
+        pytest.param({"publish_humans": True}, "hri_msgs/msg/IdsList", "occpose/humans/bodies/tracked", id="humans"),
+        pytest.param(
+            {"target_frame": FRAME_ID}, "occpose_ros/msg/Skeleton3DArray", "skeletons_in_target_frame", id="target"
+        ),
+    ],
+)
+def test_a_lazy_node_works_for_who_hears_frames_alone(graph, parameters, kind, topic):
+    node = active(graph, lazy=True, **parameters)
+    for subscription in list(graph.peer.subscriptions):
+        if subscription.topic_name in ("/skeletons", "/markers", "/filled_keypoints"):
+            graph.peer.destroy_subscription(subscription)
+    graph.wait("rest", lambda: not node.count_subscribers("/skeletons"))
+    graph.listen(message_class(kind), topic)
+    graph.wait("words", lambda: graph.send() and graph.heard[topic])
