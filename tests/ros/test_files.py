@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,30 @@ def test_launch_files_describe_a_launch(path):
                 entity.execute(context)
     (function,) = (entity for entity in description.entities if isinstance(entity, OpaqueFunction))
     assert function.execute(context)
+
+
+def told_symptoms():
+    """The cells of "how to see it" in docs/ros.md."""
+    text = (ROOT / "docs" / "ros.md").read_text()
+    table = text.split("## Troubleshooting by symptom")[1].split("\n## ")[0]
+    return [line.split("|")[2] for line in table.splitlines() if line.startswith("| ") and "how to see it" not in line]
+
+
+def test_troubleshooting_names_what_the_nodes_say():
+    pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source your ROS")
+    from occpose_ros.diagnostics import Statistics
+
+    statistics = Statistics()
+    source = "\n".join(path.read_text() for path in sorted((ROOT / "occpose_ros").rglob("*.py")))
+    source += "\n".join(path.read_text() for path in sorted((ROOT / "occpose_core").glob("*.py")))
+    cells = told_symptoms()
+    assert len(cells) > 20
+    for sentence in re.findall(r'"([^"]+)"', "".join(cells)):
+        assert sentence in source
+    for name in re.findall(r"`(?:dropped|dropped_now)\.(\w+)`", "".join(cells)):
+        assert f'"{name}"' in source or f"{name}=" in source
+    statistics.dropped({"replaced": 1})
+    _, values = statistics.report()
+    others = [name for name in re.findall(r"`([^`]+)`", "".join(cells)) if not name.startswith("dropped.")]
+    topics_and_fields = {"skeletons", "lost_ids", "std_dev", "camera_info", "overlay", "state"}
+    assert set(others) <= set(values) | topics_and_fields
