@@ -177,6 +177,8 @@ class PoseNode(ManagedNode):
         error = self.failure or self.statistics.recent_error
         waits_for_clock = self.get_parameter("use_sim_time").value and self.get_clock().now().nanoseconds == 0
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted((+period.dropped).items()))
+        if period.dropped["max_persons"]:
+            dropped += f"; more than {self.parameters.max_persons} people are seen: raise max_persons to follow all"
         keypoints = self._input.topic if self._input else ""
         camera_info = self.resolve_topic_name("camera_info")
         fov_deg = self.parameters.assumed_fov_deg
