@@ -43,7 +43,9 @@ class ModelInfo:
     person (0 frames = all so far). timed: a streaming model that is also told the time since the frame before, and runs
     at any rate. rate_hz: that the window was trained at (0 = any). look_ahead_s: future that the answer waits for.
     outputs: of "joints_root_m", "sigma_m", "filled". interval_radii: radii, in sigmas, of the balls that hold 50 % and
-    90 % of a joint's errors. training: data, steps, seed, figures. Raises ModelFileError.
+    90 % of a joint's errors. stature_gain: what the stature of its skeletons is multiplied by before they are scaled to
+    a known one, so that on average their places are neither too far nor too near: bones along the view come out short.
+    training: data, steps, seed, figures. Raises ModelFileError.
     """
 
     name: str
@@ -61,6 +63,7 @@ class ModelInfo:
     layout: str = H36M17.name
     normalisation: str = NORMALISATION
     interval_radii: tuple[float, float] = CHI3_RADII
+    stature_gain: float = 1.0
     source: str = ""
     training: dict[str, Any] = field(default_factory=dict)
 
@@ -70,6 +73,8 @@ class ModelInfo:
         object.__setattr__(self, "interval_radii", radii)
         if len(radii) != 2 or not 0.0 < radii[0] < radii[1] < math.inf:
             raise ModelFileError(f"interval radii of {self.name} must be two growing positive numbers, got {radii}")
+        if not 0.5 < self.stature_gain < 2.0:
+            raise ModelFileError(f"the stature gain of {self.name} must lie in 0.5 to 2, got {self.stature_gain}")
 
     @property
     def lifts(self) -> bool:

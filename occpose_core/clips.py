@@ -10,14 +10,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from occpose_core.camera import px_from_cam, rays_from_px
 from occpose_core.dataset import Motion
+from occpose_core.geometry import stature_m
 from occpose_core.occlusion import philox, visible_mask
 from occpose_core.simulation import RIGS, box_size, detect, draw_views
 from occpose_core.skeleton import H36M17
+from occpose_core.types import GroundPlane
 
 WINDOW = 81
 # Without a limit on frames, one window in so many frames: neighbours would tell the same again.
@@ -36,7 +39,7 @@ class Shot:
     """One recording as one camera and detector see it.
 
     rays: (T, J, 2) detected, undistorted. score: (T, J) the detector's in (0, 1], 0 where not detected or outside the
-    image. joints_cam_m: (T, J, 3) the truth. focal_px: of the camera.
+    image. joints_cam_m: (T, J, 3) the truth. focal_px: of the camera. ground: the floor, in the camera's axes.
     """
 
     name: str
@@ -46,9 +49,15 @@ class Shot:
     rays: np.ndarray
     score: np.ndarray
     joints_cam_m: np.ndarray
+    ground: GroundPlane
 
     def __len__(self) -> int:
         return len(self.rays)
+
+    @cached_property
+    def stature_m(self) -> float:
+        """Of the person, the median over the recording."""
+        return float(np.median(stature_m(self.joints_cam_m)))
 
 
 def film(motion: Motion, rig: str, detector: str, seed: int = 0) -> Shot:
@@ -69,6 +78,7 @@ def film(motion: Motion, rig: str, detector: str, seed: int = 0) -> Shot:
         rays=np.asarray(rays_from_px(kpts_px, camera)[0]),
         score=np.where(found & in_image & views.inside(joints_cam_m), score, 0.0)[0],
         joints_cam_m=joints_cam_m[0],
+        ground=GroundPlane(normal_cam=views.cam_from_world[0, :, 2], distance_m=float(views.position_world_m[0, 2])),
     )
 
 

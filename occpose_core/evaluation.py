@@ -21,6 +21,7 @@ from occpose_core.errors import OccposeError
 from occpose_core.geometry import place_root, stature_m
 from occpose_core.occlusion import expand
 from occpose_core.pipeline_config import ASSUMED_HEIGHT_M
+from occpose_core.placing import observed_frames, place
 from occpose_core.runtime.engine import views_for
 from occpose_core.skeleton import H36M17
 from occpose_core.stepping import step_through
@@ -62,7 +63,8 @@ class Scores:
     last seen, NaN for never. target_m, predicted_m, baselines by name: (N, J, 3) m, root-relative, camera axes;
     predicted_m is held where the model saw nothing. steps_predicted_m, steps_target_m: (N, 3, J, 3) frames n - 2,
     n - 1, n, NaN where there are none. sigma_m: (N, J). answered: (N,) bool. root_error_m: (N,), NaN where the person
-    could not be placed. interval_radii: the model's, see ModelInfo.
+    could not be placed, who is scaled to 1.70 m in each frame anew. place_error_m, depth: (N, 3), and metric: (N,), of
+    placing.Places. interval_radii: the model's, see ModelInfo.
     """
 
     shot: np.ndarray
@@ -77,6 +79,9 @@ class Scores:
     sigma_m: np.ndarray
     answered: np.ndarray
     root_error_m: np.ndarray
+    place_error_m: np.ndarray
+    depth: np.ndarray
+    metric: np.ndarray
     interval_radii: tuple[float, float]
 
     @staticmethod
@@ -155,7 +160,8 @@ def _score(
     before = velocity_start(last, clips.start[now], clips.rate_hz)
     steps = now[:, None] - np.arange(2, -1, -1)  # (N, 3)
     exists = steps >= clips.start[now, None]
-    frames = np.unique(np.concatenate([steps[exists], last[last >= 0], before[before >= 0]]))
+    frames = np.concatenate([steps[exists], last[last >= 0], before[before >= 0], observed_frames(clips)])
+    frames = np.unique(frames)
     own = ask(engine, clips, frames, look_ahead)
     same = tuple((span.shot, span.start, span.stop, span.scored) for span in group)
     if same not in clean:
@@ -163,6 +169,7 @@ def _score(
     never = own.mean_pose_m[now]
     held = hold(own.joints_m, last, never)
     answered = own.answered[now]
+    places = place(shots, clips, own.joints_m, own.sigma_m, engine.info.stature_gain)
     target = clips.joints_cam_m - clips.joints_cam_m[:, _PELVIS, None]
     return Scores(
         shot=clips.shot[now],
@@ -182,6 +189,9 @@ def _score(
         sigma_m=own.sigma_m[now],
         answered=answered,
         root_error_m=_root_error_m(own.joints_m[now], clips, now),
+        place_error_m=places.error_m,
+        depth=places.depth,
+        metric=places.metric,
         interval_radii=engine.info.interval_radii,
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 from occpose_core.charts import DrawnPerson, Scene, bar_chart, line_chart, people_chart
 from occpose_core.evaluation import Scores
 from occpose_core.metrics import joint_errors
+from occpose_core.placing import SCALES
 from occpose_core.report import Cell, Picture, Report, Table
 from occpose_core.skeleton import H36M17
 
@@ -24,12 +25,17 @@ _OTHER_NOTE = (
     " root = position of the pelvis, the person taken to be 1.70 m tall; in 50 % / 90 % = share of hidden joints'"
     " errors inside the interval that sigma promises; answered, PCK (at 150 mm) and AUC in %."
 )
+_PLACE_NOTE = (
+    "Distance of the pelvis from its true place in mm, as the pipeline puts it, with a scale that is assumed (1.70 m),"
+    " learned from the ground that the feet stand on, or known; how many scales of the ground were metric, and the"
+    " error of those; median error of the depth in %, + is too far."
+)
 # Pictures are drawn for the most lifelike pattern that was measured.
 _PICTURED = ("natural", "layout", "limb-run", "k-missing")
 
 
 def tables(results: Sequence[Result]) -> list[Table]:
-    """Two tables for every camera rig and 2D input: errors beside the baselines, and the other figures."""
+    """Tables for every camera rig and 2D input: errors beside the baselines, the other figures, and absolute places."""
     settings = list(dict.fromkeys((r["rig"], r["input"], r["mode"]) for r in results))
     made: list[Table] = []
     for setting in settings:
@@ -37,6 +43,7 @@ def tables(results: Sequence[Result]) -> list[Table]:
         where = "{} cameras, {} 2D input, {}".format(*setting)
         made.append(_error_table(f"Error: {where}", rows))
         made.append(_other_table(f"Other figures: {where}", rows))
+        made.append(_place_table(f"Absolute place: {where}", rows))
     return made
 
 
@@ -88,6 +95,16 @@ def _other_table(title: str, results: Sequence[Result]) -> Table:
         shares = (r["coverage"], inside["p50"], inside["p90"], r["pck150"]["all"], r["auc"]["all"])
         rows.append((r["model"], r["pattern"], *errors, *(100 * share for share in shares)))
     return Table(title=title, columns=columns, rows=tuple(rows), note=_OTHER_NOTE)
+
+
+def _place_table(title: str, results: Sequence[Result]) -> Table:
+    columns = ("model", "pattern", *SCALES, "metric %", "if metric", *(f"depth {name} %" for name in SCALES))
+    rows: list[tuple[Cell, ...]] = []
+    for r in results:
+        place = r["place"]
+        errors = (*place["error_mm"].values(), 100 * place["metric"], place["metric_error_mm"])
+        rows.append((r["model"], r["pattern"], *errors, *(100 * bias for bias in place["depth_bias"].values())))
+    return Table(title=title, columns=columns, rows=tuple(rows), note=_PLACE_NOTE)
 
 
 def pictured_pattern(patterns: Sequence[str]) -> str | None:

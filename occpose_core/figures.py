@@ -17,6 +17,7 @@ from occpose_core.metrics import (
     pa_joint_errors,
     pck,
 )
+from occpose_core.placing import SCALES
 from occpose_core.skeleton import H36M17
 
 MM_PER_M = 1000.0
@@ -41,6 +42,7 @@ def figures_of(scores: Scores, seed: int = 0) -> dict[str, Any]:
         "mpjve_mm": _derivative_error_mm(scores, 1),
         "accel_error_mm": _derivative_error_mm(scores, 2),
         "root_error_mm": masked_mean(scores.root_error_m, np.isfinite(scores.root_error_m)) * MM_PER_M,
+        "place": _place(scores),
         "coverage": float(scores.answered.mean()),
         "calibration": _calibration(errors_m, scores, masks),
         "pck150": {name: pck(errors_m, mask) for name, mask in masks.items()},
@@ -57,6 +59,22 @@ def figures_of(scores: Scores, seed: int = 0) -> dict[str, Any]:
         "by_pattern": _by_pattern(errors_m, masks, scores.pattern),
     }
     return {name: _rounded(value) for name, value in figures.items()}
+
+
+def _place(scores: Scores) -> dict[str, Any]:
+    """Of the pelvis' place by each source of the scale: its mean error, the median error of its depth as a share; and
+    how many scales of the ground were metric, and how far off those were."""
+    known = np.isfinite(scores.place_error_m[:, 0])
+    errors_m, depth = scores.place_error_m[known], scores.depth[known]
+    metric = scores.metric[known]
+    return {
+        "error_mm": {name: masked_mean(errors_m[:, k]) * MM_PER_M for k, name in enumerate(SCALES)},
+        "depth_bias": {
+            name: float(np.median(depth[:, k]) - 1.0) if len(depth) else float("nan") for k, name in enumerate(SCALES)
+        },
+        "metric": float(metric.mean()) if len(metric) else float("nan"),
+        "metric_error_mm": masked_mean(errors_m[metric, SCALES.index("ground")]) * MM_PER_M,
+    }
 
 
 def _rounded(value: Any) -> Any:

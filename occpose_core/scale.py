@@ -64,8 +64,8 @@ def _log_prior() -> np.ndarray:
 _LOG_PRIOR = _log_prior()
 
 # What is kept of a person's size. Zeros are a person without a past.
-# bone_m, bone_weight: (8,) mean lengths in the network's metres of the bones from sole to crown, and how much they are
-# made of; log_likelihood: of the statures, by what was seen of feet on the ground.
+# bone_m, bone_weight: (8,) mean lengths, in the network's metres times its gain, of the bones from sole to crown, and
+# how much they are made of; log_likelihood: of the statures, by what was seen of feet on the ground.
 SIZE = np.dtype(
     [
         ("bone_m", np.float64, (len(CHAIN_ENDS),)),
@@ -96,6 +96,10 @@ class Placed:
     sigma: np.ndarray
     rays: np.ndarray
     visible: np.ndarray
+
+    def at(self, rows: np.ndarray) -> Placed:
+        """Some of them."""
+        return Placed(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,17 +150,24 @@ def network_stature_m(size: np.ndarray) -> np.ndarray:
     return np.asarray(size["bone_m"] @ STATURE_WEIGHTS)
 
 
-def observe(size: np.ndarray, poses: Placed, ground: GroundPlane | None, dt_s: np.ndarray, time_s: float) -> np.ndarray:
+def observe(
+    size: np.ndarray,
+    poses: Placed,
+    ground: GroundPlane | None,
+    dt_s: np.ndarray,
+    time_s: float,
+    gain: float = 1.0,
+) -> np.ndarray:
     """Take the poses of R people into what is known of their size.
 
     size: (R,) of SIZE. ground: what they stand on, if that is known. dt_s: (R,) since the poses before. time_s: time
-    constant of the network's idea of a person's size.
+    constant of the network's idea of a person's size. gain: what that is multiplied by, ModelInfo.stature_gain.
     """
-    now = _average_bones(size, poses, dt_s, time_s)
+    now = _average_bones(size, poses, dt_s, time_s, gain)
     return now if ground is None else _learn_from_ground(now, poses, ground, dt_s)
 
 
-def _average_bones(size: np.ndarray, poses: Placed, dt_s: np.ndarray, time_s: float) -> np.ndarray:
+def _average_bones(size: np.ndarray, poses: Placed, dt_s: np.ndarray, time_s: float, gain: float) -> np.ndarray:
     """Take poses into the mean bone lengths: of all frames at first, of the last time_s later.
 
     Bones that point at the camera, and those of hidden joints, come out too short, so they count less.
@@ -169,7 +180,7 @@ def _average_bones(size: np.ndarray, poses: Placed, dt_s: np.ndarray, time_s: fl
     new = dt_s[:, None] * np.maximum(np.where(seen, across**_ACROSS_POWER, 0.0), _UNSEEN)
     now = size.copy()
     now["bone_weight"] = size["bone_weight"] * np.exp(-dt_s / time_s)[:, None] + new
-    now["bone_m"] = size["bone_m"] + new / now["bone_weight"] * (lengths - size["bone_m"])
+    now["bone_m"] = size["bone_m"] + new / now["bone_weight"] * (gain * lengths - size["bone_m"])
     return now
 
 

@@ -14,6 +14,9 @@ from occpose_core.checkpoint import NORMALISATION, RAYS, ModelFileError, ModelIn
 from occpose_core.skeleton import H36M17
 
 FRAME_S = 1 / 30  # time since the frame before, where nobody tells
+# One sigma of measured and of filled joints where the network gives none: what single-frame lifters publish on their
+# own data (5 cm), and three times that for what they have not seen.
+DEFAULT_SIGMA_M = (0.05, 0.15)
 
 # Normalisation -> the views that rays (..., J, 2) with visible (..., J) make.
 _VIEWS: dict[str, Callable[[np.ndarray, np.ndarray], PersonView]] = {
