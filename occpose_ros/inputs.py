@@ -52,6 +52,15 @@ def reader(parameters: NodeParameters) -> Callable[[Any, str], KeypointsArray]:
     return INPUTS[parameters.input].read
 
 
+def silence(node: ManagedNode, topic: str) -> str:
+    """That nothing comes on the topic of an input, and why, if messages of another family are published there."""
+    kinds = {publisher.topic_type for publisher in node.get_publishers_info_by_topic(topic)}
+    families = [name for name, family in INPUTS.items() if family.msgtype in kinds and name != node.parameters.input]
+    if len(families) == len(kinds) == 1:
+        return f"no keypoints on {topic}, but {kinds.pop()}: set the parameter input to {families[0]}"
+    return f"no keypoints on {topic}"
+
+
 class TopicInput:
     """All people of an image in one message, on the topic `keypoints`."""
 

@@ -29,7 +29,7 @@ from occpose_ros.answerer import Answerer
 from occpose_ros.diagnostics import Period, verdict
 from occpose_ros.ground import Ground
 from occpose_ros.heights import Heights
-from occpose_ros.inputs import Input, open_input, reader
+from occpose_ros.inputs import Input, open_input, reader, silence
 from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.message_types import MessageTypes
 from occpose_ros.outputs import Outputs
@@ -179,7 +179,7 @@ class PoseNode(ManagedNode):
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted((+period.dropped).items()))
         if period.dropped["max_persons"]:
             dropped += f"; more than {self.parameters.max_persons} people are seen: raise max_persons to follow all"
-        keypoints = self._input.topic if self._input else ""
+        unheard = silence(self, self._input.topic) if self._input and not period.received else ""
         camera_info = self.resolve_topic_name("camera_info")
         fov_deg = self.parameters.assumed_fov_deg
         assumed = f": a field of view of {fov_deg:g} degrees is assumed" if fov_deg else ""
@@ -190,7 +190,7 @@ class PoseNode(ManagedNode):
             (DiagnosticStatus.STALE, waits_for_clock, "use_sim_time is true, but nothing publishes /clock"),
             (DiagnosticStatus.WARN, self.camera is None, f"no CameraInfo on {camera_info}{assumed}"),
             (DiagnosticStatus.WARN, dropped, f"dropped in {period.seconds:.1f} s: {dropped}"),
-            (DiagnosticStatus.WARN, not period.received, f"no keypoints on {keypoints}"),
+            (DiagnosticStatus.WARN, unheard, unheard),
             (DiagnosticStatus.WARN, strange_age, strange_age),
             (DiagnosticStatus.OK, period.rested and not period.answered, "idle: nobody listens"),
         )
