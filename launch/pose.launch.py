@@ -71,14 +71,14 @@ def converted(name: str, text: str) -> object:
         raise RuntimeError(f"{name} must be a number, got {text!r}") from None
 
 
-def node(given: dict[str, str], executable: str, files: list[str], overrides: dict, topics: tuple[str, ...]) -> Node:
+def node(given: dict[str, str], executable: str, overrides: dict, topics: tuple[str, ...]) -> Node:
     """One of the nodes; none needs a lifecycle manager. topics: those that have an argument of their name."""
     return Node(
         package="occpose_ros",
         executable=executable,
         name=executable,
         namespace=given["namespace"],
-        parameters=[*files, {**overrides, "use_sim_time": switch(given["use_sim_time"])}],
+        parameters=[given["params_file"], {**overrides, "use_sim_time": switch(given["use_sim_time"])}],
         remappings=[(topic, given[topic]) for topic in topics if given[topic] != topic],
         respawn=switch(given["respawn"]),
         respawn_delay=1.0,
@@ -89,10 +89,10 @@ def node(given: dict[str, str], executable: str, files: list[str], overrides: di
 def nodes(given: dict[str, str]) -> list:
     """pose_node, and overlay_node if it is wanted."""
     overrides = {name: converted(name, given[name]) for name in PARAMETERS if given[name]}
-    started = [node(given, "pose_node", [given["params_file"]], overrides, ("keypoints", "camera_info"))]
+    started = [node(given, "pose_node", overrides, ("keypoints", "camera_info"))]
     if switch(given["overlay"]):
         transport = {"image_transport": given["image_transport"]}
-        started.append(node(given, "overlay_node", [], transport, ("image", "camera_info")))
+        started.append(node(given, "overlay_node", transport, ("image", "camera_info")))
     return started
 
 
