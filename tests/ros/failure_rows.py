@@ -195,7 +195,6 @@ ROWS = {
     28: Row(
         case="quality of service does not fit",
         answer="an error in the log names topic, policy and the parameter that mends it",
-        tests=(f"{NODE}test_a_subscriber_with_other_qos_is_told",),
     ),
     29: Row(
         case="a late subscriber",

@@ -15,11 +15,12 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source your ROS")
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from occpose_core.types import State
 from occpose_ros.pose_node import PoseNode
-from tests.ros.graph import Graph
+from tests.ros.graph import LATCHED, Graph
 from tests.ros.people import keypoints, person_msg
 
 LISTENER = Path(__file__).parent / "listener_node.py"
@@ -83,6 +84,38 @@ def test_row_27_without_lazy_people_stay_known_while_nobody_listens(graph, node)
     leave(graph, node)
     graph.send()
     graph.diagnosis(lambda values: (values["answered"], values["rested"]) == ("2", "0"))
+
+
+class Log:
+    """What the process says, as far as it is heard: rclpy loses logs of nodes of the same name on /rosout."""
+
+    def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
+        self._capfd, self._heard = capfd, ""
+
+    def has(self, *words: str) -> bool:
+        """Whether one line has all of the words."""
+        self._heard += self._capfd.readouterr().err
+        return any(all(word in line for word in words) for line in self._heard.splitlines())
+
+
+def test_row_28_a_subscriber_with_other_qos_is_told(graph, node, capfd):
+    log = Log(capfd)
+    graph.listen(graph.types.Skeleton3DArray, "skeletons", LATCHED)
+    remedy = "qos_overrides./skeletons.publisher.durability"
+    graph.wait("the log", lambda: log.has("ERROR", "subscriber of /skeletons", "DURABILITY", remedy))
+
+
+def test_row_28_policies_are_overridden_by_parameters_and_a_publisher_that_does_not_fit_is_told(graph, capfd):
+    log = Log(capfd)
+    override = {"qos_overrides./camera_info.subscription.durability": "transient_local"}
+    node = graph.make_node(**override)
+    node.start()
+    remedy = "qos_overrides./camera_info.subscription.durability"
+    graph.wait("the log", lambda: log.has("ERROR", "publisher of /camera_info", "DURABILITY", remedy))
+    graph.peer.destroy_publisher(graph.camera_info)
+    graph.camera_info = graph.peer.create_publisher(CameraInfo, "camera_info", LATCHED)
+    graph.send_camera()
+    graph.wait("the latched CameraInfo", lambda: node.camera)
 
 
 def size(thing: Any, known: set[int] | None = None) -> int:

@@ -11,9 +11,7 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source your ROS")
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rcl_interfaces.msg import Log
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 
 from occpose_core.runtime.onnxruntime_engine import OnnxRuntimeEngine
@@ -244,15 +242,6 @@ def test_markers_are_not_built_for_nobody(graph, node, monkeypatch):
     graph.wait("goodbye", lambda: node.count_subscribers("markers") == 0)
     assert graph.ask().people
     assert graph.diagnosis(lambda values: values["answered"] == "1" and values["callback_errors"] == "0")
-
-
-def test_a_subscriber_with_other_qos_is_told(graph, node):
-    # it says so once: kept for a listener whose discovery takes longer than that of the skeletons
-    kept = QoSProfile(depth=50, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
-    graph.listen(Log, "/rosout", kept)
-    graph.listen(graph.types.Skeleton3DArray, "skeletons", LATCHED)
-    log = graph.heard["/rosout"]
-    graph.wait("the log", lambda: any("DURABILITY" in entry.msg and "/skeletons" in entry.msg for entry in log))
 
 
 def test_the_manual_explains_every_reason():
