@@ -16,6 +16,7 @@ import scene
 from occpose_core.camera import px_from_cam, rays_from_px
 from occpose_core.skeleton import H36M17
 
+_SIZE = (scene.CAMERA.width, scene.CAMERA.height)
 _SMOOTHING = 2  # rays a pixel, in each direction
 _WALL_Y_M = 7.2
 _SUN = np.array([-0.45, -0.75, 0.65]) / np.linalg.norm([-0.45, -0.75, 0.65])  # towards it
@@ -148,10 +149,12 @@ def _around(film: _Film, points_world_m: np.ndarray, radius: float) -> tuple[sli
     return slice(low[1], max(high[1], low[1])), slice(low[0], max(high[0], low[0]))
 
 
-def camera_image(people_world_m: Sequence[np.ndarray]) -> np.ndarray:
-    """(720, 1280, 3) uint8, blue first: the room with these people, each (17, 3) h36m17 joints in the world."""
-    size = (scene.CAMERA.width * _SMOOTHING, scene.CAMERA.height * _SMOOTHING)
-    film = _Film(ray=_rays(size))
+def camera_image(people_world_m: Sequence[np.ndarray], size: tuple[int, int] = _SIZE) -> np.ndarray:
+    """(H, W, 3) uint8, blue first: the room with these people, each (17, 3) h36m17 joints in the world.
+
+    size: width, height of the image; another than the camera's shows the same, coarser or finer.
+    """
+    film = _Film(ray=_rays((size[0] * _SMOOTHING, size[1] * _SMOOTHING)))
     feet = [joints[H36M17.index(f"{side}_ankle")] for joints in people_world_m for side in ("left", "right")]
     _room(film, np.array(feet).reshape(-1, 3))
     for box in scene.FURNITURE:
@@ -162,4 +165,4 @@ def camera_image(people_world_m: Sequence[np.ndarray]) -> np.ndarray:
         for first, second, radius, what in _PARTS:
             _capsule(film, joints[H36M17.index(first)], joints[H36M17.index(second)], radius, wear[what])
     fine = np.clip(film.bgr, 0, 255).astype(np.uint8)
-    return np.asarray(cv2.resize(fine, (scene.CAMERA.width, scene.CAMERA.height), interpolation=cv2.INTER_AREA))
+    return np.asarray(cv2.resize(fine, size, interpolation=cv2.INTER_AREA))
