@@ -10,6 +10,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from occpose_ros.adapters import RejectedMessageError
 from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.message_types import message_class
+from occpose_ros.qos import subscribe
 from occpose_ros.transforms import TransformBuffer
 
 
@@ -30,7 +31,7 @@ class TransformListener:
         # reliable and deep, as tf2's own: /tf carries many small messages, and all count
         latched = QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
         self._subscriptions = [
-            node.create_subscription(kind, topic, node.guarded(callback, topic), qos)
+            subscribe(node, kind, topic, node.guarded(callback, topic), qos)
             for topic, callback, qos in (
                 ("/tf", lambda msg: self._hear(msg, static=False), QoSProfile(depth=100)),
                 ("/tf_static", lambda msg: self._hear(msg, static=True), latched),
