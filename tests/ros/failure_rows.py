@@ -189,8 +189,11 @@ ROWS = {
     26: Row(case="a subscriber is slow or dead", answer="the node does not wait for it, and keeps five messages"),
     27: Row(
         case="nobody listens",
-        answer="markers and completed keypoints are not built, with `lazy` nothing is lifted",
-        tests=(f"{NODE}test_markers_are_not_built_for_nobody",),
+        answer="markers and completed keypoints are not built, no image is read, with `lazy` nothing is lifted",
+        tests=(
+            f"{NODE}test_markers_are_not_built_for_nobody",
+            "ros/test_overlay_node.py::test_nothing_is_done_while_nobody_listens",
+        ),
     ),
     28: Row(
         case="quality of service does not fit",
