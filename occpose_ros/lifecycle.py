@@ -28,7 +28,7 @@ from occpose_ros.parameter_fields import changed, declare
 from occpose_ros.worker import begin
 
 Result = TypeVar("Result")
-_WARNING_PERIOD_S = 5.0
+_SAID_AGAIN_S = 5.0
 # The wait for work in a thread looks so often for a signal.
 _PATIENCE_S = 0.1
 
@@ -54,12 +54,12 @@ class ManagedNode(LifecycleNode):
         self.statistics = Statistics()
         self.state = "unconfigured"
         self.failure = ""
-        self._warned_s: dict[str, float] = {}
+        self._said_s: dict[str, float] = {}
         self._stopping = threading.Event()
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # on the steady clock: a paused or missing /clock must not silence the node
-        self.create_timer(
+        self._report_timer = self.create_timer(
             self.parameters.diagnostics_period_s,
             self.guarded(self._report, "diagnostics"),
             clock=Clock(clock_type=ClockType.STEADY_TIME),
@@ -188,13 +188,24 @@ class ManagedNode(LifecycleNode):
         return guarded
 
     def warn(self, reason: str, sentence: str) -> None:
-        """Log, but each reason only now and then."""
-        now_s = time.monotonic()
-        if now_s - self._warned_s.get(reason, -_WARNING_PERIOD_S) >= _WARNING_PERIOD_S:
-            self._warned_s[reason] = now_s
+        """Log a warning, but each reason only now and then."""
+        if self._is_due(reason):
             self.get_logger().warning(sentence)
 
+    def note(self, reason: str, sentence: str) -> None:
+        """Log what is as it should be, but each reason only now and then."""
+        if self._is_due(reason):
+            self.get_logger().info(sentence)
+
+    def _is_due(self, reason: str) -> bool:
+        now_s = time.monotonic()
+        due = now_s - self._said_s.get(reason, -_SAID_AGAIN_S) >= _SAID_AGAIN_S
+        if due:
+            self._said_s[reason] = now_s
+        return due
+
     def _on_set_parameters(self, changes: list[Any]) -> SetParametersResult:
+        period_s = self.parameters.diagnostics_period_s
         try:
             self.parameters = changed(
                 self.parameters,
@@ -203,6 +214,9 @@ class ManagedNode(LifecycleNode):
             )
         except OccposeError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        if self.parameters.diagnostics_period_s != period_s:
+            self._report_timer.timer_period_ns = int(self.parameters.diagnostics_period_s * 1e9)
+            self._report_timer.reset()  # else the period that has begun would be as long as before
         return SetParametersResult(successful=True)
 
     def _report(self) -> None:

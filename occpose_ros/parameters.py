@@ -159,7 +159,7 @@ class NodeParameters:
         live=True,
     )
     diagnostics_period_s: float = parameter(
-        1.0, "time between two diagnostics messages", "the custom of ROS", bounds=(0.1, 60.0)
+        1.0, "time between two diagnostics messages", "the custom of ROS", bounds=(0.1, 60.0), live=True
     )
     autostart: bool = parameter(
         True, "configure and activate at start, without a lifecycle manager", "one command shall show skeletons"

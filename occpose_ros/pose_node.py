@@ -2,10 +2,10 @@
 
 A lifecycle node that configures and activates itself unless `autostart:=false`. It has two threads. The executor's
 thread (one: rclpy's multi-threaded executor is slower, and nothing here needs it) takes messages, parameters and
-transitions and never works long; the worker's thread lifts and publishes, and alone touches the pipeline. Between them
-are a mailbox of one message (worker.py), the camera and the parameters (frozen objects, replaced whole), and the
-statistics (their own lock). Publishing is safe from any thread in rcl; publishers are destroyed only after the worker
-has ended.
+transitions and never works long (the model is loaded beside it); the worker's thread lifts and publishes, and alone
+touches the pipeline. Between them are a mailbox of one message (worker.py), the camera and the parameters (frozen
+objects, replaced whole), and the statistics (their own lock). Publishing is safe from any thread in rcl; publishers are
+destroyed only after the worker has ended.
 
 The pipeline does the thinking and the adapters know the messages; this file only connects them.
 """
@@ -148,9 +148,10 @@ class PoseNode(ManagedNode):
             raise RejectedMessageError("bad_camera_info", str(error)) from None
         if self.camera is None or not camera.same_as(self.camera):
             self.camera = camera
-            self.get_logger().info(
+            self.note(
+                "camera",
                 f"camera {camera.frame_id}: {camera.width} x {camera.height} px,"
-                f" focal length {camera.K[0, 0]:.0f} px, distortion {camera.distortion_model}"
+                f" focal length {camera.K[0, 0]:.0f} px, distortion {camera.distortion_model}",
             )
 
     def _on_keypoints(self, msg: Any) -> None:

@@ -51,6 +51,12 @@ def test_row_37_live_parameters_hold_from_the_next_frame(graph, node, name, valu
     assert after(graph.ask(people))
 
 
+def test_row_37_reports_follow_their_period(graph):
+    node = graph.make_node(diagnostics_period_s=60.0)
+    assert node.set_parameters([Parameter("diagnostics_period_s", value=0.1)])[0].successful
+    graph.wait("reports", lambda: len(graph.heard["/diagnostics"]) >= 3)
+
+
 # state -> transitions that it allows, and the state after
 WAYS = {
     "unconfigured": {"configure": "inactive"},
