@@ -30,6 +30,10 @@ class Identities:
         self._prefix = own_prefix
         self._given = 0  # own ids so far
         self._shared = 1  # ids so far that had to be told from the same id of somebody else
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everybody and the detector; ids given so far are not given again."""
         self._detectors: dict[str, str] = {}  # id of a person -> the detector's last id for them, "" = none
         self._trust = Trust()
 

@@ -79,6 +79,7 @@ class PosePipeline:
 
     def reset(self) -> None:
         """Forget everybody and the time; own ids given so far are not given again."""
+        self._identities.reset()
         info = self._engine.info
         # A network that remembers where hidden joints were needs nobody else to do so.
         self._people = People(info.frames, info.state_size, fuse=not info.remembers, smooth=not info.remembers)

@@ -39,6 +39,19 @@ def test_ten_thousand_frames_of_new_ids_cost_no_memory():
     assert max(sizes[100:]) < max(sizes[:10]) + 100
 
 
+def test_a_reset_forgets_how_far_the_detector_was_trusted():
+    rng, film = np.random.default_rng(0), Film()
+    sprint = [("0", 0, 0, 6), ("0", 0, 0, 6), ("0", 0.5, 0, 6)]  # only the id says that it is the same person
+    assert [film.ids(place) for place in sprint] == [["0"]] * 3
+    film.pipe.reset()
+    for _ in range(150):
+        film.show(*((str(i), x, 0, 6) for i, x in zip(rng.permutation(2), (-1, 1), strict=True)))
+    film.frame += 60
+    assert [film.ids(place) for place in sprint] == [["0"], ["0"], ["0#2"]]
+    film.pipe.reset()
+    assert [film.ids(place) for place in sprint] == [["0"]] * 3
+
+
 # --- a crowd beyond max_persons
 
 
