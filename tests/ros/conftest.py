@@ -47,6 +47,16 @@ def interfaces() -> None:
     provide()
 
 
+@pytest.fixture(scope="session", params=["rclpy", "rosbags"])
+def world(request: pytest.FixtureRequest) -> Any:
+    """Makes the messages of all detectors, as generated classes and as rosbags knows them; see families.py."""
+    from tests.ros.families import World
+
+    if request.param == "rclpy":
+        request.getfixturevalue("interfaces")
+    return World(request.param)
+
+
 @pytest.fixture(scope="session")
 def ros_domain_id() -> Iterator[int]:
     """A DDS domain that no other test run on this machine uses: it is held by a port, as domain_coordinator does."""

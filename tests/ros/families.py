@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from occpose_core.skeleton import convert_keypoints, get_skeleton
-from occpose_ros.adapters import Bodies
-from tests.ros.people import FRAME_ID, HEIGHT, WIDTH
+from occpose_core.skeleton import H36M17, convert_keypoints, get_skeleton
+from occpose_ros.adapters import INPUTS, Bodies, KeypointsArray, match_camera
+from tests.ros.people import FRAME_ID, HEIGHT, WIDTH, camera, keypoints
 
 COCO17 = get_skeleton("coco17")
 STAMP_NS = 5_000_000_000
@@ -234,3 +234,20 @@ WRITERS: dict[str, tuple[str, Callable[[World, Sequence[Person]], Any]]] = {
         for layout in ("body25", "openpose18")
     },
 }
+
+
+def standing(id: str = "7", x_m: float = 0.0, score: float = 0.9) -> Person:
+    """A standing person, all of whose joints have one score."""
+    xy_px, scores = keypoints(x_m)
+    return Person(id, xy_px, np.where(scores > 0, np.float32(score), np.float32(0)))
+
+
+def read(world: World, name: str, people: Sequence[Person], **options: Any) -> KeypointsArray:
+    """What the family's adapter reads of people, in the camera's pixels."""
+    family, write = WRITERS[name]
+    return match_camera(INPUTS[family].read(write(world, people), ""), camera(), **options)
+
+
+def expected(person: Person) -> tuple[np.ndarray, np.ndarray]:
+    """(17, 2) pixels and (17,) scores of a person in h36m17."""
+    return convert_keypoints(person.xy_px, person.score, COCO17, H36M17)
