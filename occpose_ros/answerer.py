@@ -153,7 +153,8 @@ class Answerer:
                 "no CameraInfo has come yet: start the camera, remap camera_info to its topic, or set assumed_fov_deg",
             )
         self._warn("assumed_camera", f"no CameraInfo: a camera of {parameters.assumed_fov_deg:g} degrees is assumed")
-        return assumed_camera(keypoints, parameters.assumed_fov_deg)
+        size = (parameters.image_width, parameters.image_height)
+        return assumed_camera(keypoints, parameters.assumed_fov_deg, size)
 
     def _rests(self, parameters: NodeParameters) -> bool:
         """Whether nobody listens and that is a reason to do nothing; then the past is forgotten, for it gets stale."""

@@ -54,6 +54,12 @@ class NodeParameters:
         "drivers publish both together",
         bounds=(0, 65535),
     )
+    image_height: int = parameter(
+        0,
+        "height in pixels of that image; only assumed_fov_deg needs it, and only if the messages do not tell",
+        "CameraInfo tells",
+        bounds=(0, 65535),
+    )
     mirror: bool = parameter(
         False,
         "the detector sees the camera's image mirrored: x is turned back, and left and right joints are swapped",

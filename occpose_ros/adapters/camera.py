@@ -50,17 +50,18 @@ def camera_from_msg(msg: Any, rectified: bool = False) -> Camera:
     return Camera(width=width, height=height, K=K, D=D, distortion_model=distortion_model, frame_id=frame_id)
 
 
-def assumed_camera(keypoints: KeypointsArray, fov_deg: float) -> Camera:
+def assumed_camera(keypoints: KeypointsArray, fov_deg: float, size: tuple[int, int] = (0, 0)) -> Camera:
     """A pinhole camera for keypoints without CameraInfo: square pixels, horizontal field of view fov_deg.
 
-    Raises RejectedMessageError if the keypoints do not say how large their image is.
+    size: width and height of the image, if the keypoints do not tell. Raises RejectedMessageError if nobody does.
     """
-    width, height = keypoints.width, keypoints.height
+    told = (keypoints.width, keypoints.height)
+    width, height = told if all(told) else size
     if width <= 0 or height <= 0:
         raise RejectedMessageError(
             "no_camera_info",
             "there is no CameraInfo and the keypoints do not say how large their image is, so assumed_fov_deg cannot"
-            " help: publish CameraInfo",
+            " help: publish CameraInfo, or set image_width and image_height",
         )
     focal_px = width / 2 / np.tan(np.radians(fov_deg) / 2)
     # pixel centres are at integer coordinates

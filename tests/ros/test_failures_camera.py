@@ -49,6 +49,15 @@ def test_row_21_without_an_image_size_nothing_can_be_assumed(graph, guessing):
     assert graph.ask().people
 
 
+def test_row_21_the_size_of_the_image_can_be_told(graph):
+    node = graph.make_node(assumed_fov_deg=FOV_DEG, image_width=WIDTH, image_height=HEIGHT)
+    node.start()
+    graph.connect(node)
+    told = graph.ask(size=(0, 0))
+    graph.ask([], ahead_ns=5 * 10**9)
+    np.testing.assert_allclose(positions(told), positions(graph.ask()), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "bad",
     [
