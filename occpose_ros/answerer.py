@@ -109,10 +109,11 @@ class Answerer:
             parameters=parameters,
         )
         latency_ms = self._outputs.publish(answer)
+        origins = b"".join(skeleton.origin.tobytes() for skeleton in skeletons)
         self._statistics.answered(
             people=len(skeletons),
-            joints=sum(len(skeleton.origin) for skeleton in skeletons),
-            filled_joints=sum(int((skeleton.origin == Origin.FILLED).sum()) for skeleton in skeletons),
+            joints=len(origins),
+            filled_joints=origins.count(Origin.FILLED),
             scales=[skeleton.scale_source for skeleton in skeletons],
             step_ms=step_ms,
             latency_ms=latency_ms,

@@ -20,14 +20,16 @@ def confidence_of_sigma(sigma_m: np.ndarray) -> np.ndarray:
     return np.asarray(1.0 / (1.0 + np.square(sigma_m / _HALF_CONFIDENCE_SIGMA_M)), dtype=np.float32)
 
 
-def _is_finite(skeleton: Skeleton3D) -> bool:
-    values = (skeleton.joints_cam_m, skeleton.sigma_m, skeleton.kpts_px, np.float32(skeleton.height_m))
-    return all(np.isfinite(value).all() for value in values)
-
-
 def finite_skeletons(skeletons: Sequence[Skeleton3D]) -> tuple[Skeleton3D, ...]:
     """The skeletons all of whose numbers are finite: nothing else is ever published."""
-    return tuple(skeleton for skeleton in skeletons if _is_finite(skeleton))
+    if not skeletons:
+        return ()
+    numbers = [
+        np.concatenate([each.joints_cam_m.ravel(), each.sigma_m, each.kpts_px.ravel(), [each.height_m]])
+        for each in skeletons
+    ]
+    finite = np.isfinite(np.stack(numbers)).all(axis=-1)
+    return tuple(skeleton for skeleton, sound in zip(skeletons, finite.tolist(), strict=True) if sound)
 
 
 def _skeleton_to_msg(skeleton: Skeleton3D, types: MessageTypes) -> Any:
