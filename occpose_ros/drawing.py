@@ -25,11 +25,12 @@ _FAINTEST, _STRONGEST = 0.4, 0.95  # opacity of what is filled
 _SHIFT = 4  # fractional bits of pixel coordinates
 _ONE = 1 << _SHIFT
 _LABEL_LETTERS = 24
-# In units of the drawing, which is one pixel for a person of 240 px, and never less:
+# In units of the drawing, which is one pixel for a person of 240 px:
 _BONE_WIDTH, _EDGE_WIDTH, _DASH = 2.0, 1.0, 9.0
 _RADIUS, _RING_RADIUS, _RING_WIDTH = 3.5, 4.0, 1.5
 _DASH_SHARE = 0.45  # of a period; round ends add to it
 _UNIT_OF_PERSON = 1 / 240
+_SMALLEST_UNIT = 0.8
 _LARGEST_UNIT_OF_IMAGE = 1 / 400  # a close person does not get thick bones
 _LABEL_UNIT_OF_IMAGE = 1 / 600
 _LETTER_SCALE = 0.6
@@ -81,7 +82,9 @@ def _draw_person(image_bgr: np.ndarray, person: PersonOnImage, bones: np.ndarray
     height, width = image_bgr.shape[:2]
     usable = _usable(person)
     measured = usable & (person.origin == Origin.MEASURED)
-    unit = np.clip(_height_px(person) * _UNIT_OF_PERSON, 1.0, max(1.0, min(height, width) * _LARGEST_UNIT_OF_IMAGE))
+    unit = np.clip(
+        _height_px(person) * _UNIT_OF_PERSON, _SMALLEST_UNIT, max(1.0, _LARGEST_UNIT_OF_IMAGE * min(height, width))
+    )
     opacity = np.clip(confidence_of_sigma(person.sigma_m), _FAINTEST, _STRONGEST)
     xy_px = np.where(usable[:, None], person.xy_px, 0.0).astype(np.float64)
 
