@@ -1,11 +1,14 @@
-"""Make a streaming model's sigma keep its promises: fitted on the validation subjects, after training.
+"""Make a streaming model's sigma and depth keep their promises: fitted on the validation subjects, after training.
 
     python -m training calibrate runs/stream-s/stream-s.safetensors --files motion.npz
 
 Scales the sigmas of hidden and of visible joints, and finds the radii of the balls that hold 50 % and 90 % of the
 errors, in sigmas: errors have heavier tails than a Gaussian's, for depth is far less sure than the other two axes.
 Errors are those of OccKP-1 (docs/evaluation.md) on its held-out cameras: users' cameras are not the training's either,
-and a sigma that is too small does more harm than one that is too large. Writes the file anew.
+and a sigma that is too small does more harm than one that is too large.
+
+Bones that point at the camera come out too short, so that people who are scaled to their true stature would be placed
+too far away: the stature gain in the file makes up for the median of that. Writes the file anew.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from occpose_core.dataset import read_sequences
 from occpose_core.errors import OccposeError
 from occpose_core.evaluation import score
 from occpose_core.models.stream import Stream
+from occpose_core.placing import SCALES
 from occpose_core.runtime.torch_engine import TorchEngine
 from occpose_core.skeleton import H36M17
 
@@ -33,6 +37,17 @@ _RIG = "held-out"
 _RATE_HZ = 30.0
 _QUANTILES = (0.5, 0.9)
 _PELVIS = H36M17.index("pelvis")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured:
+    """Errors and sigmas (N,) m of a model's joints, without the pelvis, and which were hidden, (N,) bool; depth (M,),
+    the placed one of people of known stature over the true one."""
+
+    error_m: np.ndarray
+    sigma_m: np.ndarray
+    hidden: np.ndarray
+    depth: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +76,8 @@ def fit(error_m: np.ndarray, sigma_m: np.ndarray, hidden: np.ndarray) -> Calibra
     return Calibration(scale=(scale[0], scale[1]), interval_radii=(radii[0], radii[1]))
 
 
-def measure(model: Path, files: list[Path], max_frames: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Errors and sigmas (N,) m of the model's joints on validation recordings, and which were hidden; no pelvis."""
+def measure(model: Path, files: list[Path], max_frames: int | None) -> Measured:
+    """How far off the model is on validation recordings."""
     engine = TorchEngine(model)
     motions = [each.resampled(_RATE_HZ) for file in files for each in read_sequences(file).of_split("val")]
     shots = [film(motion, _RIG, "noisy") for motion in motions]
@@ -71,9 +86,10 @@ def measure(model: Path, files: list[Path], max_frames: int | None) -> tuple[np.
         scores = score(engine, shots, [pattern], max_frames=max_frames)
         known = scores.answered[:, None] & (np.arange(len(H36M17.joints)) != _PELVIS)
         error_m = np.linalg.norm(scores.predicted_m - scores.target_m, axis=-1)
-        parts.append([each[known] for each in (error_m, scores.sigma_m, scores.hidden)])
-    error_m, sigma_m, hidden = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return error_m, sigma_m, hidden
+        depth = scores.depth[:, SCALES.index("known")]
+        parts.append([*(each[known] for each in (error_m, scores.sigma_m, scores.hidden)), depth[np.isfinite(depth)]])
+    error_m, sigma_m, hidden, depth = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return Measured(error_m=error_m, sigma_m=sigma_m, hidden=hidden, depth=depth)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -87,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.max_frames is not None and args.max_frames < 1:
         parser.error(f"--max-frames must be at least 1, got {args.max_frames}")
     try:
-        calibrated = _calibrate(args.model, args.files, args.max_frames)
+        calibrated, gain = _calibrate(args.model, args.files, args.max_frames)
     except OccposeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -95,16 +111,22 @@ def main(argv: list[str] | None = None) -> int:
     half, most = calibrated.interval_radii
     print(f"sigma: x {hidden:.3f} where hidden, x {visible:.3f} where visible")
     print(f"intervals: 50 % in {half:.3f} sigma, 90 % in {most:.3f}")
+    print(f"depth: {100 * (gain - 1):+.2f} % too far until now")
     return 0
 
 
-def _calibrate(path: Path, files: list[Path], max_frames: int | None) -> Calibration:
+def _calibrate(path: Path, files: list[Path], max_frames: int | None) -> tuple[Calibration, float]:
+    """The calibration, and by what share people were too far away."""
     model, info = load_checkpoint(path)
     if not isinstance(model, Stream):
         raise OccposeError(f"{path} holds a {info.family}; only streaming networks are calibrated")
-    found = fit(*measure(path, files, max_frames))
+    measured = measure(path, files, max_frames)
+    found = fit(measured.error_m, measured.sigma_m, measured.hidden)
+    gain = float(np.median(measured.depth)) if len(measured.depth) else 1.0
     model.sigma_scale *= torch.tensor(found.scale)
     training = {**info.training, "calibrated_on": [file.name for file in files]}
-    info = dataclasses.replace(info, interval_radii=found.interval_radii, training=training)
+    info = dataclasses.replace(
+        info, interval_radii=found.interval_radii, stature_gain=gain * info.stature_gain, training=training
+    )
     save_checkpoint(path, model, info)
-    return found
+    return found, gain

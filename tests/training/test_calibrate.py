@@ -107,7 +107,7 @@ def calibrated(checkpoint: Path, data_file: Path, tmp_path: Path, capsys: pytest
     path = tmp_path / "calibrated.safetensors"
     shutil.copy(checkpoint, path)
     assert main(["calibrate", str(path), "--files", str(data_file)]) == 0
-    assert {line.split(":")[0] for line in capsys.readouterr().out.splitlines()} == {"sigma", "intervals"}
+    assert {line.split(":")[0] for line in capsys.readouterr().out.splitlines()} == {"sigma", "intervals", "depth"}
     return path
 
 
@@ -128,6 +128,7 @@ def test_the_file_is_written_anew_with_scales_and_radii_and_nothing_else(
     hidden, visible = (after.sigma_scale / before.sigma_scale).tolist()
     assert hidden > 5 * visible  # it was 15 times too sure of the hidden ones, against the others
     assert old.interval_radii != new.interval_radii and new.interval_radii[0] < new.interval_radii[1]
+    assert 0.5 < new.stature_gain < 2.0 and new.stature_gain != old.stature_gain
     assert new.training["calibrated_on"] == [data_file.name]
     assert (new.name, new.outputs, new.state_size) == (old.name, old.outputs, old.state_size)
 
@@ -141,12 +142,23 @@ def test_the_benchmark_then_finds_the_promised_shares(
         assert np.abs(before[kind] - [0.5, 0.9]).max() > 0.2
 
 
+def test_people_of_known_stature_are_then_at_their_depth(data_file: Path, calibrated: Path, tmp_path: Path) -> None:
+    """In the median over both patterns."""
+    data = ("--data", str(data_file), "--split", "val", "--rig", "held-out", "--input", "noisy")
+    out = tmp_path / "figures.json"
+    command = ["evaluate", "--model", str(calibrated), *data, "--pattern", "layout(coco17)", "natural"]
+    assert occpose([*command, "--json", str(out)]) == 0
+    biases = [row["place"]["depth_bias"]["known"] for row in json.loads(out.read_text())["results"]]
+    assert min(biases) - 1e-3 <= 0.0 <= max(biases) + 1e-3
+
+
 def test_calibrating_twice_changes_nothing(data_file: Path, calibrated: Path) -> None:
     model, info = load_checkpoint(calibrated)
     assert main(["calibrate", str(calibrated), "--files", str(data_file)]) == 0
     again, same = load_checkpoint(calibrated)
     torch.testing.assert_close(again.sigma_scale, model.sigma_scale, rtol=1e-4, atol=0)
     assert same.interval_radii == pytest.approx(info.interval_radii, rel=1e-4)
+    assert same.stature_gain == pytest.approx(info.stature_gain, rel=2e-3)
 
 
 def test_other_families_are_refused_in_one_sentence(
