@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
@@ -30,7 +31,10 @@ LATCHED = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durabil
 
 
 def overridable() -> QoSOverridingOptions:
-    """Let parameters `qos_overrides.<topic>.*` change the policies; durability is for a CameraInfo that is latched."""
+    """Let parameters `qos_overrides.<topic>.*` change the policies; durability is for a CameraInfo that is latched.
+
+    rclpy writes them into the profile that it is given, so that must not be one that others share.
+    """
     return QoSOverridingOptions(
         (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
     )
@@ -54,7 +58,7 @@ def subscribe(node: Node, kind: Any, topic: str, callback: Callable[[Any], None]
     """Subscribe with policies that parameters may override, and an error in the log if a publisher's do not fit."""
     events = SubscriptionEventCallbacks(incompatible_qos=on_incompatible(node, topic, "subscription"))
     return node.create_subscription(
-        kind, topic, callback, qos, event_callbacks=events, qos_overriding_options=overridable()
+        kind, topic, callback, copy(qos), event_callbacks=events, qos_overriding_options=overridable()
     )
 
 
@@ -76,5 +80,5 @@ def advertise(node: LifecycleNode, kind: Any, topic: str, qos: QoSProfile = RELI
     """A lifecycle publisher, with policies that parameters may override and an error in the log as `subscribe` has."""
     events = PublisherEventCallbacks(incompatible_qos=on_incompatible(node, topic, "publisher"))
     return node.create_lifecycle_publisher(
-        kind, topic, qos, event_callbacks=events, qos_overriding_options=overridable()
+        kind, topic, copy(qos), event_callbacks=events, qos_overriding_options=overridable()
     )

@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source your ROS")
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.lifecycle import TransitionCallbackReturn
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
@@ -107,8 +108,9 @@ def test_row_28_a_subscriber_with_other_qos_is_told(graph, node, capfd):
 
 def test_row_28_policies_are_overridden_by_parameters_and_a_publisher_that_does_not_fit_is_told(graph, capfd):
     log = Log(capfd)
-    override = {"qos_overrides./camera_info.subscription.durability": "transient_local"}
-    node = graph.make_node(**override)
+    latched = {"durability": "transient_local", "reliability": "reliable"}
+    overrides = {f"qos_overrides./camera_info.subscription.{policy}": value for policy, value in latched.items()}
+    node = graph.make_node(**overrides)
     node.start()
     remedy = "qos_overrides./camera_info.subscription.durability"
     graph.wait("the log", lambda: log.has("ERROR", "publisher of /camera_info", "DURABILITY", remedy))
@@ -116,6 +118,11 @@ def test_row_28_policies_are_overridden_by_parameters_and_a_publisher_that_does_
     graph.camera_info = graph.peer.create_publisher(CameraInfo, "camera_info", LATCHED)
     graph.send_camera()
     graph.wait("the latched CameraInfo", lambda: node.camera)
+    for trigger in (node.trigger_deactivate, node.trigger_cleanup, node.trigger_configure, node.trigger_activate):
+        assert trigger() == TransitionCallbackReturn.SUCCESS
+    graph.connect(node)  # the keypoints of the peer are not latched: the override is of the one topic alone
+    graph.wait("the latched CameraInfo", lambda: node.camera)
+    assert graph.ask().people
 
 
 def size(thing: Any, known: set[int] | None = None) -> int:
