@@ -75,6 +75,10 @@ def publisher(graph, kind: str, topic: str):
     return made
 
 
+def states(answer) -> dict[str, State]:
+    return {person.id: State(person.state) for person in answer.people}
+
+
 @pytest.mark.parametrize("family", MESSAGES)
 def test_a_message_becomes_skeletons(graph, world, family):
     kind, write = MESSAGES[family]
@@ -89,6 +93,19 @@ def test_a_message_becomes_skeletons(graph, world, family):
         knee = H36M17.index("left_knee")
         assert (person.origin[LEFT_WRIST], person.origin[knee]) == (1, 0)
         np.testing.assert_allclose(person.xy[2 * knee : 2 * knee + 2], sent.xy_px[COCO17.index("left_knee")], atol=1.0)
+
+
+def test_the_executable_reads_a_remapped_topic(graph, world, start):
+    start("-p", "input:=yolo", "-r", "keypoints:=/yolo/tracking")
+    sender = publisher(graph, MESSAGES["yolo"][0], "/yolo/tracking")
+
+    def answered():
+        graph.send_camera()
+        graph.stamp_ns += FRAME_NS
+        sender.publish(families.yolo_msg(world, [standing("7")], graph.stamp_ns))
+        return [answer for answer in graph.heard["skeletons"] if answer.people]
+
+    assert states(graph.wait("skeletons", answered)[0]) == {"7": State.TRACKED}
 
 
 @pytest.mark.parametrize("family", [*MESSAGES, "hri"])
@@ -144,10 +161,6 @@ class Detector:
             person = standing(id, x_m="abc".index(id) - 1.0)
             self.bodies[id].publish(families.hri_skeleton(self.world, person, self.graph.stamp_ns))
         return self.graph.stamp_ns
-
-
-def states(answer) -> dict[str, State]:
-    return {person.id: State(person.state) for person in answer.people}
 
 
 def test_bodies_appear_and_vanish_at_run_time(graph, world):
