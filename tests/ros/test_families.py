@@ -132,3 +132,11 @@ def test_no_numbers_break_an_adapter(world, name, xy_px, score):
 def test_nobody_is_an_empty_image(world, name):
     found = read(world, name, [])
     assert (found.people, found.dropped) == ((), {})
+
+
+def test_the_cost_of_each_family_can_be_measured(interfaces):
+    from tests.ros.measure_adapters import measure_ms
+
+    ms = measure_ms(people=2)
+    assert {name for name, _ in ms} == {"occpose", *WRITERS}
+    assert all(value > 0 for value in ms.values())
