@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from rclpy.exceptions import InvalidTopicNameException
 
 from occpose_ros.adapters import INPUTS, KeypointsArray, RejectedMessageError, keypoints_from_yolo_msg
+from occpose_ros.adapters.keypoints import check_crowd
 from occpose_ros.bodies import BodyGatherer
 from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.message_types import message_class
@@ -21,6 +22,7 @@ from occpose_ros.qos import subscribe, subscribe_plainly
 MAX_BODIES = 100
 # Detectors lose a body in a bad moment and find it again: it is listened to for so long after it was last tracked.
 KEEP_S = 10.0
+_BAD_NAMES = (InvalidTopicNameException, ValueError)  # characters, and substitutions that are not known
 
 
 class Input(Protocol):
@@ -88,7 +90,7 @@ class BodiesInput:
         callback = node.guarded(self._on_tracked, "tracked bodies")
         try:
             self._list = subscribe(node, message_class("hri_msgs/msg/IdsList"), f"{self._bodies}/tracked", callback)
-        except InvalidTopicNameException as error:
+        except _BAD_NAMES as error:
             raise ParameterError(f"humans_namespace cannot be {humans!r}: {error}") from None
         self.topic = self._list.topic_name
         self._refuse_own_output(node.parameters.humans_prefix)
@@ -108,6 +110,7 @@ class BodiesInput:
             )
 
     def _on_tracked(self, msg: Any) -> None:
+        check_crowd(len(msg.ids))
         now_s = time.monotonic()
         refused = [id for id in dict.fromkeys(msg.ids) if not self._listen(id, now_s)]
         for id in [id for id, last_s in self._tracked_s.items() if now_s - last_s > KEEP_S]:
@@ -129,7 +132,7 @@ class BodiesInput:
             try:
                 topic = f"{self._bodies}/{id}/skeleton2d"
                 self._subscriptions[id] = subscribe_plainly(self._node, self._kind, topic, callback)
-            except InvalidTopicNameException:
+            except _BAD_NAMES:
                 return False
         self._tracked_s[id] = now_s
         return True

@@ -81,8 +81,9 @@ def _grid(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(P, J, 2) and (P, J) float32: each joint at its place, the others with score 0."""
     known = np.flatnonzero((joint >= 0) & (joint < shape[1]))
-    # of equal numbers the last one holds, and NaN is worth the least
-    known = known[np.argsort(np.nan_to_num(score[known], nan=-np.inf), kind="stable")]
+    # of equal numbers the last one holds
+    worth = np.where(np.isfinite(score), score, -np.inf)
+    known = known[np.argsort(worth[known], kind="stable")]
     row, joint = row[known], joint[known]
     all_xy_px, all_scores = np.zeros((*shape, 2), dtype=np.float32), np.zeros(shape, dtype=np.float32)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is found later

@@ -11,7 +11,7 @@ from tests.ros import families
 from tests.ros.families import COCO17, WRITERS, Person, World, expected, read, standing
 from tests.ros.people import FRAME_ID, WIDTH, camera
 
-NAN = float("nan")
+NAN, INF = float("nan"), float("inf")
 
 # yolo
 
@@ -54,9 +54,9 @@ def test_yolo_numbers_are_those_of_coco_from_1(world):
         assert person.xy_px[H36M17.index(name), 0] == 10.0 * (COCO17.index(name) + 1)
 
 
-@pytest.mark.parametrize("scores", [(0.2, 0.9, 0.5), (0.9, NAN, 0.2), (0.9, 0.9, 0.1)])
+@pytest.mark.parametrize("scores", [(0.2, 0.9, 0.5), (0.9, NAN, 0.2), (0.9, 0.9, 0.1), (INF, 0.9)])
 def test_of_equal_yolo_numbers_the_highest_score_holds(world, scores):
-    joints = [point(world, 1, score, x=100.0 * score if score == score else 0.0) for score in scores]
+    joints = [point(world, 1, score, x=100.0 * score if np.isfinite(score) else 0.0) for score in scores]
     (person,) = yolo(world, families.yolo_detection(world, joints)).people
     nose = H36M17.index("nose")
     np.testing.assert_allclose((person.score[nose], person.xy_px[nose, 0]), (0.9, 90.0), rtol=1e-6)

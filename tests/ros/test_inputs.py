@@ -214,11 +214,13 @@ def test_more_bodies_than_can_be_heard_and_names_that_are_none(graph, world, mon
     monkeypatch.setattr(inputs, "MAX_BODIES", 2)
     node = active(graph, input="hri")
     detector = Detector(graph, world)
-    detector.track("no-name", "", "1a", "a", "b", "c", heard=False)
+    detector.track("no-name", "", "1a", "{bad}", "a" * 300, "a", "b", "c", heard=False)
     status = graph.diagnosis(lambda values: values.get("dropped.refused_body"))
     assert "refused_body" in status.message
     topics = sorted(s.topic_name for s in node.subscriptions if s.topic_name.endswith("skeleton2d"))
     assert topics == ["/humans/bodies/a/skeleton2d", "/humans/bodies/b/skeleton2d"]
+    detector.track(*(f"b{i}" for i in range(1001)), heard=False)
+    graph.diagnosis(lambda values: values.get("dropped.too_many_people"))
     detector.track("c")  # takes the place of one that is tracked no more
     assert states(graph.answer_to(detector.see("c"))) == {"c": State.TRACKED}
 
@@ -234,6 +236,7 @@ def test_a_namespace_holds_for_relative_humans(graph, world):
     [
         pytest.param({"humans_prefix": "/humans"}, "input hri reads there", id="own output"),
         pytest.param({"humans_namespace": "no good"}, "humans_namespace cannot be 'no good'", id="no name"),
+        pytest.param({"humans_namespace": "{bad}"}, "humans_namespace cannot be '{bad}'", id="no substitution"),
     ],
 )
 def test_places_where_hri_cannot_be_read(graph, parameters, words):
