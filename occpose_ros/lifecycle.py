@@ -25,7 +25,7 @@ from occpose_core.pipeline_config import PipelineConfig
 from occpose_ros.adapters import RejectedMessageError
 from occpose_ros.diagnostics import Statistics, diagnostic_array
 from occpose_ros.parameter_fields import changed, declare
-from occpose_ros.worker import begin
+from occpose_ros.worker import in_background
 
 Result = TypeVar("Result")
 _SAID_AGAIN_S = 5.0
@@ -152,7 +152,7 @@ class ManagedNode(LifecycleNode):
 
     def patiently(self, work: Callable[[], Result], name: str) -> Result:
         """The result of work that may take minutes, done in a thread; StoppedError if the process shall end first."""
-        future = begin(work, name)
+        future = in_background(work, name)
         while not wait([future], _PATIENCE_S).done:
             if self._stopping.is_set():
                 raise StoppedError(f"stopped while {name}")

@@ -18,10 +18,10 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 # `ros2 launch` follows SIGINT by SIGTERM after 5 s and by SIGKILL after 10 s more.
-_JOIN_TIMEOUT_S = 3.0
+_JOIN_TIMEOUT_S = 2.0
 
 
-def begin(work: Callable[[], Result], name: str) -> Future[Result]:
+def in_background(work: Callable[[], Result], name: str) -> Future[Result]:
     """Start work in a thread of its own."""
     future: Future[Result] = Future()
 

@@ -118,7 +118,7 @@ def test_row_19_stamps_of_another_clock_are_answered_and_told(graph, node, years
     assert age_s == pytest.approx(years * YEAR_S, abs=60)
 
 
-def walk(graph: Graph, rate_hz: float, seconds: float = 0.8, speed_mps: float = 1.0) -> np.ndarray:
+def walk(graph: Graph, rate_hz: float, seconds: float = 0.6, speed_mps: float = 1.0) -> np.ndarray:
     """The last answer to a person who walks from the middle to the right."""
     frames = round(seconds * rate_hz)
     for frame in range(frames + 1):
