@@ -63,7 +63,7 @@ def draw_people(image_bgr: np.ndarray, people: Sequence[PersonOnImage], skeleton
     Joints that are unknown or not finite are left out, and so is what lies outside the image.
     """
     bones = np.array(skeleton.bones, dtype=np.int64)
-    for person in sorted(people, key=_height_px):
+    for person in sorted(people, key=_size_px):
         _draw_person(image_bgr, person, bones)
     for person in people:
         _draw_label(image_bgr, person)
@@ -73,9 +73,9 @@ def _usable(person: PersonOnImage) -> np.ndarray:
     return np.asarray((person.origin != Origin.UNKNOWN) & np.isfinite(person.xy_px).all(axis=-1))
 
 
-def _height_px(person: PersonOnImage) -> float:
-    y_px = person.xy_px[_usable(person), 1]
-    return float(np.ptp(y_px)) if len(y_px) else 0.0
+def _size_px(person: PersonOnImage) -> float:
+    xy_px = person.xy_px[_usable(person)]
+    return float(np.ptp(xy_px, axis=0).max()) if len(xy_px) else 0.0
 
 
 def _draw_person(image_bgr: np.ndarray, person: PersonOnImage, bones: np.ndarray) -> None:
@@ -83,7 +83,7 @@ def _draw_person(image_bgr: np.ndarray, person: PersonOnImage, bones: np.ndarray
     usable = _usable(person)
     measured = usable & (person.origin == Origin.MEASURED)
     unit = np.clip(
-        _height_px(person) * _UNIT_OF_PERSON, _SMALLEST_UNIT, max(1.0, _LARGEST_UNIT_OF_IMAGE * min(height, width))
+        _size_px(person) * _UNIT_OF_PERSON, _SMALLEST_UNIT, max(1.0, _LARGEST_UNIT_OF_IMAGE * min(height, width))
     )
     opacity = np.clip(confidence_of_sigma(person.sigma_m), _FAINTEST, _STRONGEST)
     xy_px = np.where(usable[:, None], person.xy_px, 0.0).astype(np.float64)

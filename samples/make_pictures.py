@@ -30,6 +30,7 @@ from matplotlib.lines import Line2D
 from PIL import Image as Picture
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
 from occpose_core.errors import OccposeError
@@ -74,7 +75,9 @@ class Stage:
         rclpy.init(context=self._context, domain_id=domain_id)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._types = MessageTypes.from_rclpy()
-        self._nodes = [kind(context=self._context, use_global_arguments=False) for kind in (PoseNode, OverlayNode)]
+        every_image = Parameter("qos_overrides./image.subscription.reliability", value="reliable")
+        options: dict[str, Any] = {"context": self._context, "use_global_arguments": False}
+        self._nodes = (PoseNode(**options), OverlayNode(**options, parameter_overrides=[every_image]))
         self._peer = rclpy.create_node("peer", context=self._context)
         for node in (*self._nodes, self._peer):
             self._executor.add_node(node)
