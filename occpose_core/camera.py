@@ -42,7 +42,9 @@ def rays_from_px(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
     points = px.reshape(-1, 1, 2)
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-10)
     if camera.distortion_model == "equidistant":
-        rays = cv2.fisheye.undistortPoints(points, camera.K, camera.D, criteria=criteria)
+        # OpenCV 4.5 has its own criteria
+        options = {"criteria": criteria} if "criteria" in cv2.fisheye.undistortPoints.__doc__ else {}
+        rays = cv2.fisheye.undistortPoints(points, camera.K, camera.D, **options)
     else:
         # OpenCV 4 has the criteria in a function of its own
         undistort = getattr(cv2, "undistortPointsIter", cv2.undistortPoints)
