@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,8 @@ def rays_from_px(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-10)
     if camera.distortion_model == "equidistant":
         # OpenCV 4.5 has its own criteria
-        options = {"criteria": criteria} if "criteria" in cv2.fisheye.undistortPoints.__doc__ else {}
+        known = cv2.fisheye.undistortPoints.__doc__ or ""
+        options: dict[str, Any] = {"criteria": criteria} if "criteria" in known else {}
         rays = cv2.fisheye.undistortPoints(points, camera.K, camera.D, **options)
     else:
         # OpenCV 4 has the criteria in a function of its own
