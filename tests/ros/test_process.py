@@ -34,6 +34,24 @@ def test_a_signal_ends_it_cleanly(graph, start, number):
     graph.wait("cleared markers", lambda: graph.heard["markers"][-1].markers[0].action == 3)
 
 
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (mask,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to know when signals are caught")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_while_it_loads_its_libraries_ends_it_cleanly(graph, start, number):
+    process = start()
+    graph.wait("the handlers", lambda: catches(process.pid, signal.SIGTERM))  # python itself catches SIGINT only
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
+
+
 def test_it_ends_cleanly_when_it_could_not_start(graph, start):
     process = start("-p", "model:=no-such-model", "-p", "diagnostics_period_s:=0.1")
     graph.diagnosis(lambda values: "unknown model 'no-such-model'" in values["message"])
