@@ -29,7 +29,8 @@ from tests.ros.graph import FRAME_NS, find
 from tests.ros.people import FRAME_ID, HEIGHT, WIDTH, skeleton
 
 ROOT = Path(__file__).parents[2]
-SIZE = (WIDTH // 4, HEIGHT // 4)
+SHARE = 2  # the image is smaller than the camera's
+SIZE = (WIDTH // SHARE, HEIGHT // SHARE)
 KINDS = {"raw": (Image, ""), "compressed": (CompressedImage, "/compressed")}
 needs_message_filters = pytest.mark.needs_ros
 
@@ -101,7 +102,7 @@ def shows_the_person(msg):
     assert image.shape == (SIZE[1], SIZE[0], 3)
 
     def has(joint, rgb):
-        x, y = np.rint(skeleton().kpts_px[H36M17.index(joint)] / 4).astype(int)
+        x, y = np.rint(skeleton().kpts_px[H36M17.index(joint)] / SHARE).astype(int)
         patch = image[y - 3 : y + 4, x - 3 : x + 4, ::-1] / 255.0
         return np.abs(patch - rgb).max(axis=-1).min() < 0.2
 
