@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
+from rosbags.serde import SerdeError
 
 from occpose_core.skeleton import SKELETONS
 from occpose_ros.message_types import MessageTypes
+from tests.ros.families import World
 from tests.ros.people import FRAME_ID, HEIGHT, WIDTH, camera, camera_info_msg, keypoints, person_msg
 
 FRAME_NS = 33_333_333
 UINT32_MAX, INT32_MAX, INT32_MIN = 2**32 - 1, 2**31 - 1, -(2**31)
+_NUMBERS = (np.nan, np.inf, -np.inf, 0.0, -1.0, 1e-45, 0.5, 87.0, 3e38, 1e300)
+_WHOLE = (-1, 0, 1, 17, 18, 127, -128, 255, 32767, INT32_MAX, INT32_MIN, UINT32_MAX)
 _STRINGS = ("", "zzz", "/", "coco17 ", "h36m17", "x" * 100_000, "\N{GREEK SMALL LETTER ALPHA}\N{PILE OF POO}", "\n\t",
             "7", "-1", "t1", "2147483648", "None")  # fmt: skip
 
@@ -186,3 +191,47 @@ def mutated_camera_info(types: MessageTypes, rng: Rng) -> Any:
         roi=tuple(int(x) for x in rng.choice(edge, 4)) if rng.random() < 0.3 else (0, 0, 0, 0),
         frame_id=str(rng.choice([FRAME_ID, FRAME_ID, "", "/", "other"])),
     )
+
+
+class Saboteur(World):
+    """A world in which messages of any family are broken on their journey: some of their values are others."""
+
+    def __init__(self, rng: Rng) -> None:
+        super().__init__("rosbags")
+        self._rng = rng
+
+    def sent(self, name: str, msg: Any) -> Any:
+        """See World.sent; what cannot be packed, like a number that its type cannot hold, does not travel."""
+        whole = super().sent(name, msg)
+        for _ in range(self._rng.integers(1, 20)):
+            self._spoil(msg)
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                return super().sent(name, msg)
+        except (AssertionError, OverflowError, SerdeError, TypeError, ValueError, struct.error):
+            return whole
+
+    def _spoil(self, msg: Any) -> None:
+        """Change one value, somewhere below a message."""
+        name = _one([field.name for field in fields(msg)], self._rng)
+        value = getattr(msg, name)
+        if is_dataclass(value):
+            self._spoil(value)
+        elif isinstance(value, list) and value and is_dataclass(value[0]) and self._rng.random() < 0.8:
+            self._spoil(_one(value, self._rng))
+        else:
+            object.__setattr__(msg, name, self._other(value))
+
+    def _other(self, value: Any) -> Any:
+        rng = self._rng
+        if isinstance(value, list):
+            return [_one(value, rng) for _ in range(rng.integers(0, 2 * len(value) + 1))] if value else value
+        if isinstance(value, np.ndarray):
+            with np.errstate(over="ignore", invalid="ignore"):
+                others = rng.choice(_NUMBERS, value.shape).astype(value.dtype)
+            return np.where(rng.random(value.shape) < 0.5, others, value)
+        if isinstance(value, str):
+            return _one(_STRINGS, rng)
+        if isinstance(value, bool):
+            return not value
+        return type(value)(rng.choice(_WHOLE if isinstance(value, int) else _NUMBERS))

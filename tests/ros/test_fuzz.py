@@ -15,12 +15,19 @@ pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source yo
 from occpose_core.pipeline import PosePipeline
 from occpose_core.runtime import load
 from occpose_core.types import CameraError
-from occpose_ros.adapters import RejectedMessageError, camera_from_msg, keypoints_from_occpose_msg, match_camera
+from occpose_ros.adapters import (
+    RejectedMessageError,
+    camera_from_msg,
+    finite_skeletons,
+    keypoints_from_occpose_msg,
+    match_camera,
+)
 from occpose_ros.answerer import Answerer
 from occpose_ros.message_types import MessageTypes, stamp_to_msg
 from occpose_ros.worker import LatestWorker
+from tests.ros.families import WRITERS, read, standing
 from tests.ros.graph import TIMEOUT_S
-from tests.ros.mutations import FRAME_NS, MUTATIONS, good, mutate, mutated_camera_info
+from tests.ros.mutations import FRAME_NS, MUTATIONS, Saboteur, good, mutate, mutated_camera_info
 from tests.ros.people import camera
 from tests.ros.rviz_rules import marker_array_faults
 
@@ -173,6 +180,21 @@ def test_adapter_and_pipeline_survive_any_order_of_mutations(film, seed):
     last = keypoints_from_occpose_msg(good(2**30 * 10**9).message(TYPES))
     pipeline.reset()
     assert [skeleton.id for skeleton in pipeline.step(last.people, last.stamp_ns, camera()).skeletons] == ["7"]
+
+
+@pytest.mark.parametrize("name", list(WRITERS))
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_any_family_is_read_or_refused(name, seed):
+    pipeline, saboteur = PosePipeline(ENGINE), Saboteur(np.random.default_rng(seed))
+    for _ in range(3):
+        try:
+            keypoints = read(saboteur, name, [standing(), standing("8", 1.0)])
+        except RejectedMessageError as error:
+            assert error.reason and len(str(error)) < 600
+            continue
+        output = pipeline.step(keypoints.people, keypoints.stamp_ns, camera())
+        assert finite_skeletons(output.skeletons) == output.skeletons
 
 
 @given(st.integers(0, 2**32 - 1))
