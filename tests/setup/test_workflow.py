@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ def manual(checkout: Path) -> str:
 
 
 def tried(jobs: dict[str, Any]) -> dict[str, int]:
-    """Distribution -> the major version of NumPy that is too new for it."""
-    return {entry["distro"]: entry["numpy"] for entry in jobs["distribution"]["strategy"]["matrix"]["include"]}
+    """Distribution -> the first major version of NumPy that is too new for it."""
+    matrix = jobs["distribution"]["strategy"]["matrix"]["include"]
+    return {entry["distro"]: math.ceil(float(entry["numpy"])) for entry in matrix}
 
 
 def test_workflow_and_manual_name_the_same_distributions(jobs: dict[str, Any], manual: str) -> None:
