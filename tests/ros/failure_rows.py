@@ -19,6 +19,7 @@ class Row:
 NODE, ADAPTERS, LIFE = "ros/test_pose_node.py::", "ros/test_adapters.py::", "ros/test_pose_node_life.py::"
 PIPELINE, RUNTIME = "core/test_pipeline.py::", "core/test_runtime.py::"
 FAMILIES, INPUTS, IDENTITIES = "ros/test_families.py::", "ros/test_inputs.py::", "core/test_identities.py::"
+QUIRKS, CROWDS, CUTS = "ros/test_family_quirks.py::", "core/test_crowds.py::", "end_to_end/test_people.py::"
 FUZZ, SOAK = "ros/test_fuzz.py::", "end_to_end/test_soak.py::"
 BAD_INPUT = f"{NODE}test_bad_input_is_counted_and_the_next_message_answered"
 _TENSORRT = "there is no TensorRT engine yet, and so no engine cache: models run on ONNX Runtime or PyTorch"
@@ -47,14 +48,14 @@ ROWS = {
         tests=(
             BAD_INPUT,
             f"{ADAPTERS}test_a_wrong_joint_count_costs_that_person",
-            f"{FAMILIES}test_yolo_joint_numbers",
-            f"{FAMILIES}test_openpose_people_of_another_length_are_left_out",
+            f"{QUIRKS}test_yolo_joint_numbers",
+            f"{QUIRKS}test_openpose_people_of_another_length_are_left_out",
         ),
     ),
     6: Row(
         case="a list of only the joints that were seen",
         answer="read by joint number; the others are missing",
-        tests=(f"{FAMILIES}test_yolo_joint_numbers", f"{FAMILIES}test_what_is_written_is_read"),
+        tests=(f"{QUIRKS}test_yolo_joint_numbers", f"{FAMILIES}test_what_is_written_is_read"),
     ),
     7: Row(
         case="nobody in the image",
@@ -65,14 +66,18 @@ ROWS = {
             f"{FAMILIES}test_nobody_is_an_empty_image",
         ),
     ),
-    8: Row(case="a person without a visible joint", answer="OCCLUDED and predicted for `hold_s`, then lost"),
+    8: Row(
+        case="a person without a visible joint",
+        answer="OCCLUDED and predicted for `hold_s`, then lost",
+        tests=(f"{CUTS}test_a_person_without_a_valid_joint_is_held_and_then_lost",),
+    ),
     9: Row(
         case="a hundred people",
         answer="the largest and surest `max_persons` are lifted, in one batch; `max_persons`; WARN",
         tests=(
             f"{PIPELINE}test_one_call_of_the_network_serves_everybody",
-            "core/test_crowds.py::test_who_is_followed_does_not_flicker_at_the_cap",
-            "core/test_crowds.py::test_any_number_of_people",
+            f"{CROWDS}test_who_is_followed_does_not_flicker_at_the_cap",
+            f"{CROWDS}test_any_number_of_people",
         ),
     ),
     10: Row(
@@ -96,7 +101,8 @@ ROWS = {
             f"{IDENTITIES}test_ids_that_swap_while_two_people_cross_change_nothing",
             f"{IDENTITIES}test_a_new_id_for_a_known_person_is_not_a_new_person",
             f"{IDENTITIES}test_an_id_that_goes_to_a_stranger_goes_out_with_a_number",
-            "core/test_crowds.py::test_people_apart_never_exchange_anything_whatever_the_ids_do",
+            f"{CROWDS}test_people_apart_never_exchange_anything_whatever_the_ids_do",
+            f"{CUTS}test_a_detector_that_swaps_and_loses_people_who_cross_makes_no_difference",
         ),
     ),
     13: Row(
@@ -145,7 +151,10 @@ ROWS = {
     20: Row(
         case="any rate from 5 to 120 Hz, bursts, gaps",
         answer="the network is told the time between frames; after a second without a person it starts anew",
-        tests=("core/test_streaming.py::test_the_pipeline_steps_it_at_the_pace_of_the_stamps",),
+        tests=(
+            "core/test_streaming.py::test_the_pipeline_steps_it_at_the_pace_of_the_stamps",
+            f"{CUTS}test_any_rate_of_frames",
+        ),
     ),
     21: Row(
         case="no CameraInfo",
@@ -293,7 +302,7 @@ ROWS = {
     43: Row(
         case="Humble to Lyrical, Python 3.10 to 3.14, NumPy 1 and 2",
         answer="one source for all, no version is asked for",
-        tests=("setup/test_package_xml.py::*",),
+        tests=("setup/test_package_xml.py::*", "setup/test_workflow.py::*"),
         not_here="the test machine has one distribution; .github/workflows tests the others",
     ),
     44: Row(
@@ -303,7 +312,7 @@ ROWS = {
             f"{ADAPTERS}test_every_layout_is_read_by_joint_name",
             f"{FAMILIES}test_what_is_written_is_read",
             f"{FAMILIES}test_left_is_left",
-            f"{FAMILIES}test_hri_numbers_eyes_and_ears_left_first",
+            f"{QUIRKS}test_hri_numbers_eyes_and_ears_left_first",
             "core/test_skeleton.py::test_round_trip_keeps_every_shared_joint",
             "core/test_skeleton.py::test_mirrored_people_convert_to_mirrored_people",
             "core/test_skeleton.py::test_hri18_has_left_eyes_and_ears_first_where_openpose_has_right",
@@ -322,7 +331,8 @@ ROWS = {
         answer="joints outside are filled, with large sigma, and people enter and leave without a jump",
         tests=(
             "end_to_end/test_partial_bodies.py::test_a_half_that_is_never_seen_is_filled_calmly_and_with_more_doubt",
-            f"{FAMILIES}test_hri_keeps_what_lies_beyond_the_border",
+            f"{CUTS}test_joints_beyond_the_image_are_filled_with_doubt",
+            f"{QUIRKS}test_hri_keeps_what_lies_beyond_the_border",
         ),
     ),
     47: Row(
