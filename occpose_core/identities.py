@@ -21,6 +21,7 @@ from occpose_core.tracking import STRANGER, Expected, Trust, assign, median_m, m
 
 # In a crowd beyond max_persons a newcomer takes a place only from somebody who is smaller by this factor.
 _FOLLOWED = 1.5
+_MET = 1000  # ids of the detector that are remembered after their bearers are forgotten
 
 
 class Identities:
@@ -35,6 +36,7 @@ class Identities:
     def reset(self) -> None:
         """Forget everybody and the detector; ids given so far are not given again."""
         self._detectors: dict[str, str] = {}  # id of a person -> the detector's last id for them, "" = none
+        self._met: dict[str, str] = {}  # an id of the detector -> the person who last had it
         self._trust = Trust()
 
     def on_rows(
@@ -76,11 +78,17 @@ class Identities:
             jumped[doubtful] = median_m(*given) > config.jump_m + config.jump_mps * given[-1].since_s
         free = np.ones(len(people), dtype=bool)
         free[rows[rows >= 0]] = False
-        asking = np.flatnonzero((rows < 0) & seen.visible.any(axis=-1))
-        self._assign(rows, asking, np.flatnonzero(free), seen, expected, np.where(jumped, -1, bearer))
+        asking = (rows < 0) & seen.visible.any(axis=-1)
+        if self._trust.believed:
+            asking &= ~self._forgotten(ids)
+        self._assign(rows, np.flatnonzero(asking), np.flatnonzero(free), seen, expected, np.where(jumped, -1, bearer))
         right = rows[known] == bearer[known]
         self._trust.learn(right=int(right.sum()), wrong=int((~right).sum()))
         return rows, jumped
+
+    def _forgotten(self, ids: list[str]) -> np.ndarray:
+        """(P,) bool: the id is of somebody who has been away for too long, and so of nobody who is known."""
+        return np.array([name in self._met and self._met[name] not in self._detectors for name in ids], dtype=bool)
 
     def _assign(
         self, rows: np.ndarray, asking: np.ndarray, free: np.ndarray, seen: Seen, expected: Expected, bearer: np.ndarray
@@ -122,6 +130,11 @@ class Identities:
         names = set(now.values())
         kept = {name: self._detectors.get(name, "") for name in people.ids}
         self._detectors = {name: now.get(name, "" if last in names else last) for name, last in kept.items()}
+        for person, name in now.items():
+            self._met.pop(name, None)  # so that the ids that were seen last come last
+            self._met[name] = person
+        for name in list(self._met)[: len(self._met) - _MET]:
+            del self._met[name]
 
 
 def _prominent(seen: Seen, followed: np.ndarray, max_persons: int) -> np.ndarray:

@@ -109,6 +109,24 @@ def test_an_id_that_comes_back_after_the_gap_names_somebody_without_a_past():
     assert said(alone.show(("2147483647", 1, 0, 5)))[0] == said(film.output)[0]
 
 
+@pytest.mark.parametrize(("name", "expected"), [("6", "6"), ("9", "4")])
+def test_somebody_who_comes_back_is_not_taken_for_somebody_hidden_beside_them(name, expected):
+    film = Film()
+    film.ids(("6", 0, 0, 6), ("4", 1, 0, 6))
+    for _ in range(40):
+        film.ids(("4", 1, 0, 6))
+    for _ in range(3):
+        film.show()
+    assert film.ids((name, 1.05, 0, 6)) == [expected], "an id never met is that of the person hidden there"
+
+
+def test_a_tracker_that_wavers_between_two_ids_names_one_person():
+    film = Film()
+    for name in ("1", "5", "1", "1", "5", "5", "1"):
+        assert film.ids((name, 0, 0, 6)) == ["1"]
+        film.show()
+
+
 def test_ids_that_wrap_around_are_new_ids_of_the_same_people():
     film = Film()
     assert film.ids(("2147483647", -1, 0, 5), ("1", 1, 0, 5)) == ["2147483647", "1"]
