@@ -27,7 +27,7 @@ _ONE = 1 << _SHIFT
 _LABEL_LETTERS = 24
 # In units of the drawing, which is one pixel for a person of 240 px:
 _BONE_WIDTH, _EDGE_WIDTH, _DASH = 2.0, 1.0, 9.0
-_RADIUS, _RING_RADIUS, _RING_WIDTH = 3.5, 4.0, 1.5
+_RADIUS, _RING_RADIUS, _RING_WIDTH = 3.5, 4.0, 1.8
 _DASH_SHARE = 0.45  # of a period; round ends add to it
 _UNIT_OF_PERSON = 1 / 240
 _SMALLEST_UNIT = 0.8

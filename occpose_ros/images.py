@@ -138,6 +138,9 @@ def bytes_for_msg(image: np.ndarray) -> array.array[int]:
 
 
 def jpeg_from_bgr(image_bgr: np.ndarray, quality: int) -> np.ndarray:
-    """(N,) uint8. quality: 1..100."""
-    _, data = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    """(N,) uint8, with colour in every pixel where OpenCV can: thin lines live by it. quality: 1..100."""
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    if hasattr(cv2, "IMWRITE_JPEG_SAMPLING_FACTOR"):  # since 4.7; Humble's is older
+        settings += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    _, data = cv2.imencode(".jpg", image_bgr, settings)
     return np.asarray(data)

@@ -104,7 +104,7 @@ def shows_the_person(msg):
     def has(joint, rgb):
         x, y = np.rint(skeleton().kpts_px[H36M17.index(joint)] / SHARE).astype(int)
         patch = image[y - 3 : y + 4, x - 3 : x + 4, ::-1] / 255.0
-        return np.abs(patch - rgb).max(axis=-1).min() < 0.2
+        return np.abs(patch - rgb).max(axis=-1).min() < 0.3
 
     return has("right_knee", MEASURED_RGB) and has("left_knee", FILLED_RGB)
 
