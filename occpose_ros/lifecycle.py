@@ -95,7 +95,10 @@ class ManagedNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start answering."""
-        return self._transition("active", lambda: super(ManagedNode, self).on_activate(state), self.begin)
+        result = self._transition("active", lambda: super(ManagedNode, self).on_activate(state), self.begin)
+        if result != TransitionCallbackReturn.SUCCESS:
+            super().on_deactivate(state)  # else the publishers would be active in a node that is not
+        return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop answering."""

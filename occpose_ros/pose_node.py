@@ -99,8 +99,13 @@ class PoseNode(ManagedNode):
         """Start answering."""
         answerer, outputs, heights = self._answerer, self._outputs, self._heights
         assert answerer is not None and outputs is not None and heights is not None
-        if self._hung is not None and self._hung.running:
-            raise EngineHangsError("the engine still works on its last frame: clean up, configure and activate again")
+        if self._hung is not None:
+            if self._hung.running:
+                raise EngineHangsError(
+                    "the engine still works on its last frame: clean up, configure and activate again"
+                )
+            self._hung = None
+            answerer.forget()
         outputs.publish_info()
         self._worker = LatestWorker(
             self.guarded(

@@ -20,6 +20,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source yo
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
+from occpose_core.runtime.onnxruntime_engine import OnnxRuntimeEngine
 from occpose_core.types import State
 from occpose_ros.pose_node import PoseNode
 from tests.ros.graph import Graph, find
@@ -105,6 +106,28 @@ def test_row_38_random_transitions_under_load_leave_nothing_behind(graph):
     node.close()
     assert endpoints(node) == before
     assert lifting() == 0
+
+
+def test_row_38_an_engine_that_hangs_is_not_begun_again_before_it_is_back(graph, node, monkeypatch):
+    graph.ask()
+    entered, gate, run = threading.Event(), threading.Event(), OnnxRuntimeEngine.run
+
+    def hang(self, *given):
+        entered.set()
+        gate.wait()
+        return run(self, *given)
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "run", hang)
+    late = graph.send()
+    graph.wait("the engine", entered.is_set)
+    assert node.trigger_deactivate() == SUCCESS
+    assert node.trigger_activate() == TransitionCallbackReturn.FAILURE
+    graph.diagnosis(lambda values: "the engine still works on its last frame" in values["message"])
+    gate.set()
+    graph.wait("the engine", lambda: lifting() == 0)
+    assert node.trigger_activate() == SUCCESS
+    assert graph.ask().people
+    assert find(graph.heard["skeletons"], late) is None
 
 
 def own_ids(graph: Graph) -> set[str]:
