@@ -34,17 +34,23 @@ def refocus(people: People, before: Camera, now: Camera, seen: Seen) -> None:
     """
     rows = people.rows
     ray = rows["ray"]["answer"]
-    grown = np.array([now.width / before.width, now.height / before.height])
-    moved = rays_from_px((px_from_rays(ray, before) + 0.5) * grown - 0.5, now)
+    moved = _on_pixels(ray, before, now)
     shown = seen.visible.any(axis=-1)
     if len(ray) and shown.any():
         counted = seen.visible[shown, :, None]
         centre = (seen.rays[shown] * counted).sum(axis=1) / counted.sum(axis=1)
         if _misfit(centre, moved) < _misfit(centre, ray):
             rows["ray"]["answer"] = moved
+            rows["rays"] = _on_pixels(rows["rays"], before, now)
             rows["log_depth"]["answer"] += np.log(_relative(now)[0, 0] / _relative(before)[0, 0])
     rows["placed"] = False
     rows["size"]["bone_weight"] = rows["size"]["log_likelihood"] = 0.0
+
+
+def _on_pixels(rays: np.ndarray, before: Camera, now: Camera) -> np.ndarray:
+    """Rays (..., 2) of the pixels that had these rays before; an image of another size is the same, resized."""
+    grown = np.array([now.width / before.width, now.height / before.height])
+    return rays_from_px((px_from_rays(rays, before) + 0.5) * grown - 0.5, now)
 
 
 def _misfit(centre: np.ndarray, ray: np.ndarray) -> float:
