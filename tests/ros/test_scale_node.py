@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source your ROS")
 
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+from scipy.spatial.transform import Rotation
 
-from occpose_ros.body_frames import transforms_to_msgs
+from occpose_ros.body_frames import Frames, frames_to_msgs
 from occpose_ros.message_types import message_class
 from occpose_ros.transforms import Transform
 from tests.ros.graph import Graph
@@ -37,7 +38,12 @@ def active(graph: Graph, **parameters: Any) -> Any:
 def say_where_the_camera_is(graph: Graph) -> Any:
     publisher = graph.peer.create_publisher(message_class("tf2_msgs/msg/TFMessage"), "/tf_static", LATCHED)
     graph.wait("listener", publisher.get_subscription_count)
-    msgs = transforms_to_msgs([("map", FRAME_ID, MAP_FROM_CAMERA)], 0, graph.types)
+    frames = Frames(
+        names=[("map", FRAME_ID)],
+        quaternions=Rotation.from_matrix(MAP_FROM_CAMERA.rotation).as_quat()[None],
+        translations_m=MAP_FROM_CAMERA.translation_m[None],
+    )
+    msgs = frames_to_msgs(frames, 0, graph.types)
     publisher.publish(message_class("tf2_msgs/msg/TFMessage")(transforms=msgs))
     return publisher
 
