@@ -6,12 +6,13 @@ import numpy as np
 
 from occpose_core.fusion import bone_vectors, fuse, measured_bones
 from occpose_core.pipeline_config import PipelineConfig
-from occpose_core.scale import SIZE, Heights
+from occpose_core.scale import SIZE, Heights, remembered
 from occpose_core.skeleton import H36M17
 from occpose_core.smoothing import OneEuro, filtered
 
 _J = len(H36M17.joints)
 _FRAME_S = 1 / 30
+_MOST_GONE = 1000  # of whom the stature is remembered
 
 
 class People:
@@ -36,6 +37,7 @@ class People:
     def __init__(self, window: int, state_size: int = 0, fuse: bool = True, smooth: bool = True) -> None:
         self._fuse, self._smooth = fuse, smooth
         self.ids: list[str] = []
+        self._gone: dict[str, np.ndarray] = {}  # sizes of people who are not here, the last to leave last
         self.rows = np.zeros(
             0,
             dtype=[
@@ -66,14 +68,22 @@ class People:
         return len(self.ids)
 
     def add(self, ids: list[str]) -> None:
-        """Append rows without a past."""
+        """Append rows without a past, but for the statures of those who were here before."""
         if ids:
+            new = np.zeros(len(ids), dtype=self.rows.dtype)
+            for row, name in enumerate(ids):
+                if name in self._gone:
+                    new["size"][row] = remembered(self._gone.pop(name))
             self.ids = self.ids + ids
-            self.rows = np.concatenate([self.rows, np.zeros(len(ids), dtype=self.rows.dtype)])
+            self.rows = np.concatenate([self.rows, new])
 
     def keep(self, which: np.ndarray) -> None:
         """Drop all rows but those where `which` (N,) bool is True."""
         if not which.all():
+            for row in np.flatnonzero(~which & (self.rows["size"]["ground_s"] > 0)):
+                self._gone[self.ids[row]] = self.rows["size"][row].copy()
+            for name in list(self._gone)[:-_MOST_GONE]:
+                del self._gone[name]
             self.ids = [name for name, kept in zip(self.ids, which, strict=True) if kept]
             self.rows = self.rows[which]
 

@@ -44,6 +44,7 @@ _FOOT_UP = 0.03  # a foot that much of the stature above the other one is in the
 _LOWEST_CAMERA_M = 0.1
 CORRELATION_S = 0.5
 _FORGET_S = 120.0  # of measurements: grounds end, ids go over to others
+_BELIEVED_S = 2.0  # of the measurements of somebody who comes back
 # What is common to all measurements of a person, such as the network's idea of their build, and does not average out.
 _COMMON_SD = 0.025
 METRIC_SD = 0.05  # scales that are surer than this are called metric
@@ -65,12 +66,14 @@ _LOG_PRIOR = _log_prior()
 
 # What is kept of a person's size. Zeros are a person without a past.
 # bone_m, bone_weight: (8,) mean lengths, in the network's metres times its gain, of the bones from sole to crown, and
-# how much they are made of; log_likelihood: of the statures, by what was seen of feet on the ground.
+# how much they are made of; log_likelihood: of the statures, by what was seen of feet on the ground; ground_s: for how
+# long that was seen.
 SIZE = np.dtype(
     [
         ("bone_m", np.float64, (len(CHAIN_ENDS),)),
         ("bone_weight", np.float64, (len(CHAIN_ENDS),)),
         ("log_likelihood", np.float64, _LOG_STATURES.shape),
+        ("ground_s", np.float64),
     ]
 )
 
@@ -131,7 +134,7 @@ def known_heights_m(ids: Sequence[str], of_all_m: float | None, by_id_m: Mapping
 
 def heights(size: np.ndarray, known_m: np.ndarray) -> Heights:
     """How tall people (R,) of dtype SIZE are taken to be; known_m: (R,), NaN where not known."""
-    learned = size["log_likelihood"].any(axis=-1)
+    learned = size["ground_s"] > 0
     log_posterior = _LOG_PRIOR + size["log_likelihood"]
     weight = np.exp(log_posterior - log_posterior.max(axis=-1, keepdims=True))
     weight /= weight.sum(axis=-1, keepdims=True)
@@ -191,10 +194,24 @@ def _learn_from_ground(size: np.ndarray, poses: Placed, ground: GroundPlane, dt_
     if not usable.any():
         return size
     log_likelihood = _log_likelihood(log_stature[usable, None], sd[usable, None])
-    dt_s, now = dt_s[usable, None], size.copy()
-    kept = np.exp(-dt_s / _FORGET_S) * size["log_likelihood"][usable]
-    now["log_likelihood"][usable] = kept + np.minimum(dt_s / CORRELATION_S, 1.0) * log_likelihood
+    now, new_s = size.copy(), np.minimum(dt_s[usable], CORRELATION_S)
+    kept = np.exp(-dt_s[usable] / _FORGET_S)
+    now["ground_s"][usable] = kept * size["ground_s"][usable] + new_s
+    past = kept[:, None] * size["log_likelihood"][usable]
+    now["log_likelihood"][usable] = past + (new_s / CORRELATION_S)[:, None] * log_likelihood
     return now
+
+
+def remembered(size: np.ndarray) -> np.ndarray:
+    """What is left of the sizes (R,) of people who come back under their ids: their statures, believed a little.
+
+    Somebody else may have got the id: then a few seconds on the ground suffice to learn anew.
+    """
+    left = np.zeros_like(size)
+    share = np.minimum(_BELIEVED_S / np.maximum(size["ground_s"], _TINY), 1.0)
+    left["log_likelihood"] = share[..., None] * size["log_likelihood"]
+    left["ground_s"] = share * size["ground_s"]
+    return left
 
 
 def _log_likelihood(log_stature: np.ndarray, sd: np.ndarray) -> np.ndarray:

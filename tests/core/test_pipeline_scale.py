@@ -5,6 +5,7 @@ import pytest
 
 from occpose_core.camera import px_from_cam
 from occpose_core.geometry import ANKLE_HEIGHT_M
+from occpose_core.person import People
 from occpose_core.pipeline import PosePipeline
 from occpose_core.pipeline_config import ASSUMED_HEIGHT_M, PipelineConfig
 from occpose_core.scale import ScaleError
@@ -74,6 +75,37 @@ def test_the_estimate_is_kept_behind_furniture_and_without_a_ground():
     for later in (hidden, away, back):
         assert later.height_m == pytest.approx(learned.height_m, rel=0.01)
         assert (later.metric, later.scale_source) == (True, ScaleSource.GROUND)
+
+
+def test_who_comes_back_under_the_same_id_is_as_tall_as_before():
+    pipe, ground = PosePipeline(CardboardEngine()), floor(0.3, TALL)
+    learned = play(pipe, 90, lambda _: [tall(0, 0.3, 5, id="a")], ground)[-1].skeletons[0]
+    assert not play(pipe, 200, lambda _: [], ground, start=90)[-1].skeletons
+    back = play(pipe, 1, lambda _: [tall(0, 0.3, 5, id="a")], None, start=290)[-1].skeletons[0]
+    assert back.height_m == pytest.approx(learned.height_m, rel=0.02)
+    assert (back.metric, back.scale_source) == (True, ScaleSource.GROUND)
+    pipe.reset()
+    anew = play(pipe, 1, lambda _: [tall(0, 0.3, 5, id="a")], None, start=291)[-1].skeletons[0]
+    assert anew.scale_source == ScaleSource.ASSUMED
+
+
+def test_somebody_else_under_an_old_id_is_measured_in_a_few_seconds():
+    pipe = PosePipeline(CardboardEngine())
+    play(pipe, 600, lambda _: [tall(0, 0.3, 5, id="a")], floor(0.3, TALL))
+    play(pipe, 60, lambda _: [], floor(0.3, TALL), start=600)
+    other = play(pipe, 150, lambda _: [standing(0, 0.3, 5, id="a")], floor(0.3), start=660)[-1].skeletons[0]
+    assert other.height_m == pytest.approx(STATURE_M, rel=0.02)
+
+
+def test_memory_of_people_who_left_is_bounded():
+    people = People(window=1)
+    for k in range(3000):
+        people.add([f"p{k}"])
+        people.rows["size"]["ground_s"] = 1.0
+        people.keep(np.zeros(1, dtype=bool))
+    people.add(["p2999", "p0"])
+    assert list(people.rows["size"]["ground_s"]) == [1.0, 0.0]
+    assert len(people._gone) == 999
 
 
 def test_everybody_has_a_scale_of_their_own():
