@@ -201,6 +201,7 @@ def test_row_09_of_a_hundred_people_the_largest_and_surest_are_lifted(graph, nod
     graph.send(people)
     status = graph.diagnosis(lambda values: "80 max_persons" in values["message"])
     assert status.level == DiagnosticStatus.WARN
+    assert "raise max_persons" in status.message
 
 
 def test_row_10_a_message_of_megabytes_is_refused_and_the_next_one_answered(graph):
