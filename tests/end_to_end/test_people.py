@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from occpose_core.pipeline import PipelineOutput, PosePipeline
 from occpose_core.runtime import Engine, load
 from occpose_core.skeleton import H36M17
 from occpose_core.types import Camera, Keypoints2D, Origin, State
-from occpose_ros.adapters import camera_from_msg
+from occpose_ros.adapters import camera_from_msg, keypoints_from_occpose_msg
 from occpose_ros.bag import BagReader
 
 PELVIS = H36M17.index("pelvis")
@@ -160,6 +160,34 @@ def whose(joints: np.ndarray, poses: Poses) -> str:
     return min(
         poses, key=lambda name: float(np.linalg.norm(rays - poses[name][:, :2] / poses[name][:, 2:], axis=-1).mean())
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(lambda frame, index: str(index), id="number of the detection"),
+        pytest.param(lambda frame, index: f"{frame}.{index}", id="new in every image"),
+    ],
+)
+def test_the_whole_recording_without_usable_ids_has_two_people(
+    engine: Engine, sample: Path, name: Callable[[int, int], str]
+) -> None:
+    """Its detections as they are, with noise, gaps and false joints, in an order that changes."""
+    pipe, rng, names = PosePipeline(engine), np.random.default_rng(0), set()
+    with BagReader(sample) as bag:
+        camera = camera_from_msg(next(iter(bag.messages(["/camera_info"]))).message)
+        for frame, record in enumerate(bag.messages(["/keypoints"])):
+            people = keypoints_from_occpose_msg(record.message).people
+            given = [
+                dataclasses.replace(people[person], id=name(frame, index))
+                for index, person in enumerate(rng.permutation(len(people)))
+            ]
+            output = pipe.step(given, round(frame * 1e9 / 30), camera)
+            poses = {skeleton.id: skeleton.kpts_px for skeleton in output.skeletons}
+            for person in people:
+                whose = [id for id, px in poses.items() if (px == person.xy_px)[person.visible].all()]
+                names |= {(person.id, id) for id in whose if person.visible.sum() >= 4}
+    assert len(names) == len({true for true, _ in names}) == len({given for _, given in names}) == 2
 
 
 # --- seen and lost
