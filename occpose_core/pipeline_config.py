@@ -84,7 +84,7 @@ class PipelineConfig:
         0.0,
         100.0,
         "m",
-        "a person seen farther than this from the prediction is somebody else: the past is dropped",
+        "somebody seen farther than this from the bearer of their id is somebody else, whatever the id",
     )
     jump_mps: float = _setting(5.0, 0.0, 1000.0, "m/s", "added to jump_m for the time since the last frame")
 

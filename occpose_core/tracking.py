@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 # How far real people are from where they are predicted, as standard deviations at once and for each second unseen (m),
-# from simulated crowds with the motion of real walkers, and half as much again for people who turn and stop.
+# from simulated crowds with the motion of real walkers, rounded up for cameras that move and people who turn and stop.
 _PLACE_M, _PLACE_MPS = 0.05, 0.4  # of the whole person
 _SHAPE_M, _SHAPE_MPS = 0.05, 0.15  # of the joints around their centre
 _SHAPE_FREEDOM = 2.0  # a pose errs in as many independent directions as this, if all joints are visible
