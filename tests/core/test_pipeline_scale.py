@@ -1,7 +1,12 @@
 """How the pipeline uses known heights and the ground: who is scaled to what, for how long, and what that moves."""
 
+import dataclasses
+import warnings
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from occpose_core.camera import px_from_cam
 from occpose_core.geometry import ANKLE_HEIGHT_M
@@ -10,7 +15,7 @@ from occpose_core.pipeline import PosePipeline
 from occpose_core.pipeline_config import ASSUMED_HEIGHT_M, PipelineConfig
 from occpose_core.scale import ScaleError
 from occpose_core.skeleton import H36M17
-from occpose_core.types import GroundPlane, ScaleSource, State
+from occpose_core.types import GroundPlane, Keypoints2D, ScaleSource, State
 from tests.core.cardboard import CAMERA, FIGURE, STATURE_M, CardboardEngine, standing
 from tests.core.remembering import RememberingEngine
 
@@ -175,3 +180,42 @@ def test_impossible_heights_are_refused_and_change_nothing():
     with pytest.raises(ScaleError, match="the height of 'a'"):
         play(pipe, 1, lambda _: [standing(0, 0, 5, id="a")], start=1, heights_m={"a": 17.0})
     assert play(pipe, 1, lambda _: [standing(0, 0, 5, id="a")], start=1)[0].answered
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(-1e4, 1e4))
+def test_hidden_coordinates_have_no_influence_on_the_scale(seed, garbage):
+    rng = np.random.default_rng(seed)
+    one, two = PosePipeline(CardboardEngine()), PosePipeline(CardboardEngine())
+    for frame in range(12):
+        hidden = rng.choice(H36M17.joints, 4, replace=False)
+        clean = tall(0.2, 0.3, 5, id="a", hidden=tuple(hidden))
+        wild = np.where(clean.visible[:, None], clean.xy_px, np.float32(garbage))
+        answers = [
+            pipe.step([person], frame * FRAME_NS, CAMERA, floor(0.3, TALL)).skeletons[0]
+            for pipe, person in ((one, clean), (two, dataclasses.replace(clean, xy_px=wild)))
+        ]
+        assert answers[0].height_m == answers[1].height_m
+        assert (answers[0].joints_cam_m == answers[1].joints_cam_m).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(-1e6, 1e6))
+def test_whatever_people_and_ground_there_are_only_sound_heights_go_out(seed, distance_m):
+    rng = np.random.default_rng(seed)
+    pipe = PosePipeline(CardboardEngine())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for frame in range(8):
+            ground = GroundPlane(normal_cam=rng.normal(size=3), distance_m=distance_m * rng.normal())
+            people = [
+                Keypoints2D(
+                    id=str(k),
+                    xy_px=rng.normal([640, 360], 10.0 ** rng.uniform(0, 3), size=(17, 2)),
+                    score=rng.random(17) * (rng.random(17) < 0.8),
+                )
+                for k in range(3)
+            ]
+            for skeleton in pipe.step(people, frame * FRAME_NS, CAMERA, ground).skeletons:
+                assert np.isfinite(skeleton.joints_cam_m).all()
+                assert 0.8 <= skeleton.height_m <= 2.3
