@@ -14,17 +14,27 @@ from launch import LaunchContext, LaunchDescription
 SHARE = get_package_share_directory("occpose_ros")
 
 
-def play(context: LaunchContext) -> list:
-    """`ros2 bag play` of the input alone: answers of an earlier run may be in the bag too. Images only if drawn on."""
-    names = ("bag", "rate", "loop", "keypoints", "camera_info", "overlay", "image", "image_transport")
-    given = {name: LaunchConfiguration(name).perform(context) for name in names}
-    topics = [f"/{given[name].lstrip('/')}" for name in ("keypoints", "camera_info")]
+NAMES = ("bag", "rate", "loop", "input", "keypoints", "camera_info", "overlay", "image", "image_transport", "namespace")
+
+
+def played_topics(given: dict[str, str]) -> list[str]:
+    """The input alone: answers of an earlier run may be in the bag too. Images only if drawn on."""
+    topics = [given["keypoints"], given["camera_info"]]
     if given["overlay"] == "true":
-        suffix = {"raw": "", "compressed": "/compressed"}[given["image_transport"]]
-        topics.append(f"/{given['image'].lstrip('/')}{suffix}")
+        topics.append(given["image"] + {"raw": "", "compressed": "/compressed"}[given["image_transport"]])
+    # relative names are the nodes', which live in the namespace
+    return [topic if topic.startswith("/") else f"{given['namespace']}/{topic}" for topic in topics]
+
+
+def play(context: LaunchContext) -> list:
+    """`ros2 bag play` in the bag's own time."""
+    given = {name: LaunchConfiguration(name).perform(context) for name in NAMES}
     command = ["ros2", "bag", "play", given["bag"], "--clock", "100", "--rate", given["rate"]]
     command += ["--loop"] if given["loop"] == "true" else []
-    return [ExecuteProcess(cmd=[*command, "--topics", *topics, "/tf", "/tf_static"], output="screen")]
+    if given["input"] != "hri":  # which has a topic for each person, named in the bag only
+        topics = [f"/{topic.lstrip('/')}" for topic in played_topics(given)]
+        command += ["--topics", *topics, "/tf", "/tf_static"]
+    return [ExecuteProcess(cmd=command, output="screen")]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -156,3 +156,36 @@ def test_troubleshooting_names_what_the_nodes_say():
     others = [name for name in re.findall(r"`([^`]+)`", "".join(cells)) if not name.startswith("dropped.")]
     topics_and_fields = {"skeletons", "lost_ids", "std_dev", "camera_info", "overlay", "state"}
     assert set(others) <= set(values) | topics_and_fields
+
+
+@pytest.mark.needs_ros
+@pytest.mark.parametrize(
+    ("arguments", "played"),
+    [
+        pytest.param({}, ["/keypoints", "/camera_info"], id="as recorded"),
+        pytest.param(
+            {"namespace": "front", "camera_info": "/camera/info"},
+            ["/front/keypoints", "/camera/info"],
+            id="relative names are in the namespace",
+        ),
+        pytest.param(
+            {"overlay": "true", "image": "/camera/image", "image_transport": "compressed"},
+            ["/keypoints", "/camera_info", "/camera/image/compressed"],
+            id="images only for the overlay",
+        ),
+        pytest.param({"input": "hri"}, None, id="every topic, for each person has one"),
+    ],
+)
+def test_a_replay_plays_the_input_alone(arguments, played):
+    pytest.importorskip("launch_ros", reason="launch_ros is not on PyPI: needs a ROS installation")
+    from launch import LaunchContext
+
+    context = LaunchContext()
+    defaults = {"keypoints": "keypoints", "camera_info": "camera_info", "image": "image", "image_transport": "raw"}
+    bag = {"bag": "b", "rate": "1.0", "loop": "false", "input": "", "overlay": "false", "namespace": ""}
+    context.launch_configurations.update({**defaults, **bag, **arguments})
+    *_, function = described(ROOT / "launch" / "replay.launch.py").entities
+    (process,) = function.execute(context)
+    words = [word[0].perform(context) for word in process.process_description.cmd]
+    assert words[:4] == ["ros2", "bag", "play", "b"]
+    assert words[7:] == ["1.0", *(["--topics", *played, "/tf", "/tf_static"] if played else [])]
