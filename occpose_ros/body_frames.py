@@ -129,12 +129,14 @@ class BodyFrames:
     def __init__(self, node: ManagedNode, types: MessageTypes) -> None:
         self._node = node
         self._types = types
+        parameters: NodeParameters = node.parameters
+        self._ourselves = int(parameters.hears_tf)  # a subscriber that needs no answer
         self._publisher: Any = None
 
     def wanted(self, parameters: NodeParameters) -> bool:
         """Whether it is on and somebody listens."""
         on = parameters.publish_tf or parameters.publish_joint_tf
-        return on and self._node.count_subscribers(self._node.resolve_topic_name("/tf")) > 0
+        return on and self._node.count_subscribers(self._node.resolve_topic_name("/tf")) > self._ourselves
 
     def publish(self, answer: Answer) -> None:
         """Publish the frames of all people who have some, while somebody listens."""
@@ -143,7 +145,7 @@ class BodyFrames:
         kind = message_class("tf2_msgs/msg/TFMessage")
         if self._publisher is None:
             self._publisher = advertise_plainly(self._node, kind, "/tf", QoSProfile(depth=100))
-        if self._publisher.get_subscription_count() == 0:
+        if self._publisher.get_subscription_count() <= self._ourselves:
             return
         people = {name_of(skeleton.id, self._node.get_namespace()): skeleton for skeleton in answer.skeletons}
         frames = frames_of(people, answer.camera.frame_id, joints=answer.parameters.publish_joint_tf)

@@ -191,6 +191,11 @@ class NodeParameters:
                 f" {self.humans_prefix!r}"
             )
 
+    @property
+    def hears_tf(self) -> bool:
+        """Whether the node itself subscribes to TF."""
+        return bool(self.target_frame or self.ground_frame)
+
     def pipeline_config(self) -> PipelineConfig:
         """The settings of the pipeline."""
         return PipelineConfig(

@@ -90,7 +90,7 @@ class PoseNode(ManagedNode):
         self._camera_info = subscribe(
             self, CameraInfo, "camera_info", self.guarded(self._on_camera_info, "camera_info")
         )
-        if self.parameters.target_frame or self.parameters.ground_frame:
+        if self.parameters.hears_tf:
             self._listener = TransformListener(self, self._transforms, self._outputs.transforms_came)
         self._about_engine = {"model": engine.info.name, "engine": engine.backend, "engine reason": engine.reason}
         self.get_logger().info(f"model {engine.info.name} on {engine.backend} ({engine.reason})")

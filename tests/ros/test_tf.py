@@ -260,6 +260,14 @@ def test_a_recording_that_begins_again_finds_its_transforms(graph):
             check(graph.wait(f"lap {lap}", lambda s=stamp_ns: find(heard, s)), answer)
 
 
+def leave_outputs(graph: Graph, node: Any) -> None:
+    """Have nobody listen to what the node says about people in its own topics."""
+    for subscription in list(graph.peer.subscriptions):
+        if subscription.topic_name in ("/skeletons", "/markers", "/filled_keypoints"):
+            graph.peer.destroy_subscription(subscription)
+    graph.wait("rest", lambda: not node.count_subscribers("/skeletons"))
+
+
 @pytest.mark.parametrize(
     ("parameters", "kind", "topic"),
     [
@@ -272,9 +280,18 @@ def test_a_recording_that_begins_again_finds_its_transforms(graph):
 )
 def test_a_lazy_node_works_for_who_hears_frames_alone(graph, parameters, kind, topic):
     node = active(graph, lazy=True, **parameters)
-    for subscription in list(graph.peer.subscriptions):
-        if subscription.topic_name in ("/skeletons", "/markers", "/filled_keypoints"):
-            graph.peer.destroy_subscription(subscription)
-    graph.wait("rest", lambda: not node.count_subscribers("/skeletons"))
+    leave_outputs(graph, node)
     graph.listen(message_class(kind), topic)
     graph.wait("words", lambda: graph.send() and graph.heard[topic])
+
+
+def test_a_node_that_hears_tf_does_not_take_itself_for_a_listener(graph):
+    node = active(graph, lazy=True, publish_tf=True, target_frame="odom")
+    leave_outputs(graph, node)
+    graph.wait("the node on /tf", lambda: node.count_subscribers("/tf"))
+    for _ in range(3):
+        graph.send()
+        graph.diagnosis(lambda values: True)
+    graph.diagnosis(lambda values: values["rested"] == values["received"] != "0")
+    graph.listen(message_class("tf2_msgs/msg/TFMessage"), "/tf")
+    graph.wait("frames", lambda: graph.send() and graph.heard["/tf"])
