@@ -19,7 +19,7 @@ from occpose_ros.body_frames import name_of
 from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.message_types import MessageTypes, header_to_msg, message_class
 from occpose_ros.parameters import NodeParameters
-from occpose_ros.qos import advertise_plainly
+from occpose_ros.qos import advertise_plainly, let_arrive
 
 
 def normalised(skeletons: Sequence[Skeleton3D], camera: Camera) -> tuple[np.ndarray, np.ndarray]:
@@ -56,6 +56,7 @@ class Humans:
     def publish(self, answer: Answer) -> None:
         """Publish who is there, and where their joints are in the image."""
         if not answer.parameters.publish_humans:
+            self.clear(answer.stamp_ns)
             self.destroy()
             return
         names = [name_of(skeleton.id, self._node.get_namespace()) for skeleton in answer.skeletons]
@@ -98,5 +99,6 @@ class Humans:
         """Leave the graph."""
         self._keep(())
         if self._tracked is not None:
+            let_arrive(self._tracked)  # who listens must hear that nobody is there any more
             self._node.destroy_publisher(self._tracked)
             self._tracked = None

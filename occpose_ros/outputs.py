@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 
-from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 
 from occpose_core.skeleton import H36M17
@@ -17,11 +15,9 @@ from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.markers import delete_all_markers, skeleton_markers
 from occpose_ros.message_types import MessageTypes, header_to_msg
 from occpose_ros.parameters import NodeParameters
-from occpose_ros.qos import LATCHED, advertise
+from occpose_ros.qos import LATCHED, advertise, let_arrive
 from occpose_ros.target_frame import TargetFrame
 from occpose_ros.transforms import TransformBuffer
-
-_LAST_WORD = Duration(seconds=0.5)
 
 
 class Outputs:
@@ -127,9 +123,7 @@ class _Markers:
             self._publisher.publish(delete_all_markers(header, self._types))
 
     def destroy(self) -> None:
-        # RViz must hear that everything is to be removed, and a message still on its way goes with its publisher
-        with contextlib.suppress(RuntimeError):  # RCLError of a middleware that does not know what has arrived
-            self._publisher.wait_for_all_acked(_LAST_WORD)
+        let_arrive(self._publisher)  # RViz must hear that everything is to be removed
         self._node.destroy_lifecycle_publisher(self._publisher)
 
 

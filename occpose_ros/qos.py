@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from copy import copy
 from typing import Any
 
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.qos import (
@@ -28,6 +30,7 @@ SENSOR = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 # Outputs: RViz and most subscribers ask for reliable. A few are kept, so that a slow subscriber cannot block the node.
 RELIABLE = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+_LAST_WORD = Duration(seconds=0.5)
 
 
 def overridable() -> QoSOverridingOptions:
@@ -74,6 +77,12 @@ def advertise_plainly(node: Node, kind: Any, topic: str, qos: QoSProfile = RELIA
     It has no events, which the executor would wait for, so any thread may make and destroy it; and no parameters.
     """
     return node.create_publisher(kind, topic, qos, event_callbacks=PublisherEventCallbacks(use_default_callbacks=False))
+
+
+def let_arrive(publisher: Any) -> None:
+    """Wait a little until the last message has arrived: what is still on its way goes with its publisher."""
+    with contextlib.suppress(RuntimeError):  # RCLError of a middleware that does not know what has arrived
+        publisher.wait_for_all_acked(_LAST_WORD)
 
 
 def advertise(node: LifecycleNode, kind: Any, topic: str, qos: QoSProfile = RELIABLE) -> Any:

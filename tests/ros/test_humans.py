@@ -89,8 +89,11 @@ def test_switched_off_or_inactive_it_leaves_nothing_behind(graph: Any) -> None:
         return [graph.peer.count_publishers(topic) for topic in topics]
 
     graph.wait("topics", lambda: graph.ask() and publishers() == [1, 1])
+    graph.listen(message_class("hri_msgs/msg/IdsList"), topics[0])
+    graph.wait("somebody", lambda: graph.ask() and graph.heard[topics[0]])
     node.set_parameters([Parameter("publish_humans", value=False)])
     graph.wait("switched off", lambda: graph.ask() and publishers() == [0, 0])
+    graph.wait("nobody", lambda: graph.heard[topics[0]][-1].ids == [])
     node.set_parameters([Parameter("publish_humans", value=True)])
     graph.wait("topics again", lambda: graph.ask() and publishers() == [1, 1])
     assert node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
