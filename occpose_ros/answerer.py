@@ -12,7 +12,6 @@ from occpose_ros.adapters import KeypointsArray, RejectedMessageError, assumed_c
 from occpose_ros.answer import Answer
 from occpose_ros.diagnostics import Statistics
 from occpose_ros.ground import Ground
-from occpose_ros.message_types import NANOSECONDS
 from occpose_ros.outputs import Outputs
 from occpose_ros.parameters import NodeParameters
 from occpose_ros.timing import Received, age_s, other_clock, stamped
@@ -90,8 +89,7 @@ class Answerer:
         self._statistics.dropped(output.dropped)
         if output.reset:
             self._statistics.reset()
-            # transforms of the new time may have come already
-            self._transforms.clear(newer_than_ns=keypoints.stamp_ns + NANOSECONDS)
+            self._transforms.begin_again(keypoints.stamp_ns)
             self._warn("reset", "time went backwards or the camera's frame changed: forgot everybody")
         if not output.answered:
             return

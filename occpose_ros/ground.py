@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from occpose_core.types import GroundPlane
 from occpose_ros.message_types import NANOSECONDS
-from occpose_ros.transforms import Transform, TransformBuffer, TransformError
+from occpose_ros.transforms import Transform, TransformBuffer
 
-# How long the last plane stands for one that is not known yet: TF often comes later than the image, and until then no
-# camera rises or tilts by much.
-HOLD_S = 0.5
+# How long the newest transform stands for those that are not known yet: TF often comes later than the keypoints, on
+# some robots always, and until then no camera rises or tilts by much.
+_HOLD_NS = NANOSECONDS // 2
 
 
 def plane_of(ground_from_camera: Transform) -> GroundPlane:
@@ -17,22 +17,12 @@ def plane_of(ground_from_camera: Transform) -> GroundPlane:
 
 
 class Ground:
-    """Looks the ground up; not thread-safe. frame: z up, z = 0 is the ground. transforms: where it is looked up."""
+    """Looks the ground up. frame: z up, z = 0 is the ground. transforms: where it is looked up."""
 
     def __init__(self, frame: str, transforms: TransformBuffer) -> None:
         self._frame = frame
         self._transforms = transforms
-        self._last: tuple[str, int, GroundPlane] | None = None
 
     def seen_from(self, camera_frame: str, stamp_ns: int) -> GroundPlane:
-        """The ground at that time, or as it was at most HOLD_S away; TransformError if TF does not tell."""
-        try:
-            plane = plane_of(self._transforms.lookup(self._frame, camera_frame, stamp_ns))
-        except TransformError:
-            if self._last is None or self._last[0] != camera_frame:
-                raise
-            if abs(stamp_ns - self._last[1]) > HOLD_S * NANOSECONDS:
-                raise
-            return self._last[2]
-        self._last = (camera_frame, stamp_ns, plane)
-        return plane
+        """The ground at that time, or half a second before; TransformError if TF does not tell."""
+        return plane_of(self._transforms.lookup(self._frame, camera_frame, stamp_ns, _HOLD_NS))

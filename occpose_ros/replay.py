@@ -158,9 +158,9 @@ class _Tf:
         for record in bag.messages([topic for topic in topics if _static(topic)]):
             self._buffer.add_msg(record.message, static=True)
 
-    def hear(self, record: Record) -> None:
-        if not _static(record.topic):
-            self._buffer.add_msg(record.message, static=False)
+    def hear(self, record: Record, seen: Replay) -> None:
+        if not _static(record.topic) and self._buffer.add_msg(record.message, static=False):
+            seen.dropped["bad_transform"] += 1
 
     def ground(self, camera_frame: str, stamp_ns: int, seen: Replay) -> GroundPlane | None:
         if self._ground is None:
@@ -172,8 +172,8 @@ class _Tf:
             seen.no_ground = str(error)
             return None
 
-    def forget_newer_than(self, stamp_ns: int) -> None:
-        self._buffer.clear(newer_than_ns=stamp_ns)
+    def begin_again(self, stamp_ns: int) -> None:
+        self._buffer.begin_again(stamp_ns)
 
 
 def _static(topic: str) -> bool:
@@ -197,7 +197,7 @@ def _step(
     seen.dropped.update(output.dropped)
     seen.resets += output.reset
     if output.reset:
-        tf.forget_newer_than(keypoints.stamp_ns)
+        tf.begin_again(keypoints.stamp_ns)
     skeletons = finite_skeletons(output.skeletons)
     seen.dropped["non_finite"] += len(output.skeletons) - len(skeletons)
     return replace(output, skeletons=skeletons) if output.answered else None
@@ -228,7 +228,7 @@ def replay(
         if record.topic == topics.camera_info:
             camera = camera_from_msg(record.message, rectified)
         elif record.msgtype == TF_TYPE:
-            tf.hear(record)
+            tf.hear(record, seen)
         elif record.topic == topics.truth:
             seen.truth.append(record.message)
         elif record.topic == topics.keypoints:

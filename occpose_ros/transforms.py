@@ -21,6 +21,8 @@ from occpose_ros.message_types import NANOSECONDS, stamp_ns_from_msg
 
 # So much past is kept, as in tf2.
 HISTORY_NS = 10 * NANOSECONDS
+# Detectors are so slow at most: when time goes back, transforms of the new time come before the first keypoints.
+_AHEAD_NS = NANOSECONDS
 # A quaternion whose length differs from 1 by more than this is no rotation: its sender has a fault.
 _LENGTH_TOLERANCE = 0.01
 # Bounds on memory: frames named after things that come and go would add up for ever. About 100 MB.
@@ -117,12 +119,14 @@ class _Link:
         first = bisect_right(self._stamps_ns, stamp_ns)
         del self._stamps_ns[first:], self._samples[first:]
 
-    def at(self, stamp_ns: int) -> Transform:
+    def at(self, stamp_ns: int, hold_ns: int) -> Transform:
         stamps_ns, samples = self._stamps_ns, self._samples
         if self.static:
             return samples[0]
         after = bisect_left(stamps_ns, stamp_ns)
         if after == len(stamps_ns):
+            if stamp_ns - stamps_ns[-1] <= hold_ns:
+                return samples[-1]
             age_s = (stamp_ns - stamps_ns[-1]) / NANOSECONDS
             raise TransformError(
                 f"the newest transform of {self.child!r} in {self.parent!r} is {age_s:.3f} s older than the stamp",
@@ -189,11 +193,12 @@ class TransformBuffer:
                 refused = f"a transform of {stamped.child_frame_id!r} is left out: {error}"
         return refused
 
-    def lookup(self, target_frame: str, source_frame: str, stamp_ns: int) -> Transform:
+    def lookup(self, target_frame: str, source_frame: str, stamp_ns: int, hold_ns: int = 0) -> Transform:
         """The transform that maps points of the source frame into the target frame at that time.
 
-        Raises TransformError, with a sentence, if a frame is unknown, the two are not connected, a frame is its own
-        ancestor, or the stamp lies outside of what is known: there is no extrapolation.
+        hold_ns: for so long the newest of a frame's transforms stands for those that have not come yet. Raises
+        TransformError, with a sentence, if a frame is unknown, the two are not connected, a frame is its own ancestor,
+        or the stamp lies outside of what is known: there is no extrapolation.
         """
         target_frame, source_frame = target_frame.lstrip("/"), source_frame.lstrip("/")
         if target_frame == source_frame:
@@ -204,16 +209,20 @@ class TransformBuffer:
                 raise self._not_connected(target_frame, source_frame, target_chain[-1], source_chain[-1])
             ancestors = set(target_chain)
             ancestor = next(frame for frame in source_chain if frame in ancestors)
-            up = self._climb(source_chain, ancestor, stamp_ns)
-            return self._climb(target_chain, ancestor, stamp_ns).inverse().after(up)
+            up = self._climb(source_chain, ancestor, stamp_ns, hold_ns)
+            return self._climb(target_chain, ancestor, stamp_ns, hold_ns).inverse().after(up)
 
-    def clear(self, newer_than_ns: int | None = None) -> None:
-        """Forget what is newer (None: all), because time went back; static transforms are sent but once, and stay."""
+    def clear(self) -> None:
+        """Forget all but static transforms, which are sent only once."""
         with self._lock:
-            if newer_than_ns is not None:
-                for link in self._moving.values():
-                    link.forget_after(newer_than_ns)
-            self._keep({child for child, link in self._moving.items() if newer_than_ns is not None and len(link)})
+            self._keep(set())
+
+    def begin_again(self, stamp_ns: int) -> None:
+        """Forget what is newer, because time went back to this stamp; not what of the new time has come already."""
+        with self._lock:
+            for link in self._moving.values():
+                link.forget_after(stamp_ns + _AHEAD_NS)
+            self._keep({child for child, link in self._moving.items() if len(link)})
 
     def _shrink(self) -> None:
         self._keep(self._heard)
@@ -240,13 +249,13 @@ class TransformBuffer:
             chain[frame] = None
         return list(chain)
 
-    def _climb(self, chain: list[str], ancestor: str, stamp_ns: int) -> Transform:
+    def _climb(self, chain: list[str], ancestor: str, stamp_ns: int, hold_ns: int) -> Transform:
         """From the beginning of a chain to one of its frames."""
         climbed = Transform.identity()
         for frame in chain[: chain.index(ancestor)]:
             link = self._link(frame)
             assert link is not None
-            climbed = link.at(stamp_ns).after(climbed)
+            climbed = link.at(stamp_ns, hold_ns).after(climbed)
         return climbed
 
     def _not_connected(self, target_frame: str, source_frame: str, *roots: str) -> TransformError:

@@ -70,7 +70,10 @@ def test_ground_that_moves_is_taken_as_it_was_at_the_stamp(beginning: Path, grou
                 copy.write("/tf", mount, record.stamp_ns)
             if record.msgtype != TF_TYPE:
                 copy.copy(record, bag)
-    figures_of(moving, tmp_path / "out", "--ground-frame", "map")
+        mount.transforms[0].transform.rotation.w = 7.0
+        copy.write("/tf", mount, records[-1].stamp_ns)
+    figures = figures_of(moving, tmp_path / "out", "--ground-frame", "map")
+    assert figures["dropped"]["bad_transform"] == 1
     heights = []
     for folder in (grounded, tmp_path / "out"):
         with BagReader(folder / "output.mcap") as bag:

@@ -110,14 +110,23 @@ def test_static_transforms_hold_always_and_survive_a_clear() -> None:
         buffer.lookup("odom", "camera", 5 * MS)
 
 
-def test_only_what_is_newer_is_forgotten_on_request() -> None:
-    buffer = line((0, 0.0), (10 * MS, 1.0), (20 * MS, 2.0))
-    buffer.add(20 * MS, "base", "arm", shift(1.0))
-    buffer.clear(newer_than_ns=10 * MS)
-    assert buffer.lookup("odom", "base", 10 * MS).translation_m[0] == 1.0
+def test_when_time_begins_again_what_has_come_of_it_already_stays() -> None:
+    buffer = line((0, 0.0), (1000 * MS, 1.0), (2000 * MS, 2.0))
+    buffer.add(2000 * MS, "base", "arm", shift(1.0))
+    buffer.begin_again(10 * MS)
+    assert buffer.lookup("odom", "base", 1000 * MS).translation_m[0] == 1.0
     for target, source in (("odom", "base"), ("base", "arm")):
         with pytest.raises(TransformError):
-            buffer.lookup(target, source, 20 * MS)
+            buffer.lookup(target, source, 2000 * MS)
+
+
+def test_the_newest_stands_for_those_that_have_not_come_only_on_request() -> None:
+    buffer = line((10 * MS, 1.0), (20 * MS, 2.0))
+    buffer.add(30 * MS, "base", "arm", shift(1.0))
+    assert buffer.lookup("odom", "arm", 30 * MS, hold_ns=10 * MS).translation_m[0] == 3.0
+    for stamp_ns, hold_ns in ((30 * MS, 10 * MS - 1), (5 * MS, 10 * MS)):
+        with pytest.raises(TransformError):
+            buffer.lookup("odom", "base", stamp_ns, hold_ns)
 
 
 def test_a_frame_is_itself_even_if_unknown() -> None:
