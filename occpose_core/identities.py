@@ -51,7 +51,7 @@ class Identities:
         chosen = _prominent(seen, rows >= 0, config.max_persons)
         count(dropped, "max_persons", (~chosen).sum())
         fresh = np.flatnonzero(chosen & (rows < 0) & seen.enough(config))
-        count(dropped, "too_few_joints", (chosen & (rows < 0)).sum() - len(fresh))
+        count(dropped, "too_few_joints", int((chosen & (rows < 0)).sum()) - len(fresh))
         count(dropped, "pose_jump", jumped[fresh].sum())
         rows = np.where(chosen, rows, -1)
         rows[fresh] = len(people) + np.arange(len(fresh))

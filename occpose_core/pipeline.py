@@ -155,7 +155,7 @@ class PosePipeline:
         joints = view.to_cam(np.where(finite[:, None, None], lifted.joints_root_m, 0.0))
         sigma = np.where(seen.visible[rows], *DEFAULT_SIGMA_M) if lifted.sigma_m is None else lifted.sigma_m
         usable = finite & (stature_m(joints) > _SMALLEST_STATURE_M)
-        count(dropped, "non_finite", (~usable).sum())
+        count(dropped, "non_finite", int((~usable).sum()))
         people.restart(rows[~usable])
         placed = usable & enough[rows]
         self._place(rows[placed], joints[placed], sigma[placed], seen, stamp_ns, ground, dropped)

@@ -29,8 +29,10 @@ class EchoNode(Node):
         super().__init__("echo_node")
         self._types = MessageTypes.from_rclpy()
         self._answer = lru_cache(maxsize=1)(self._make_answer)
-        self._skeletons = self.create_publisher(self._types.Skeleton3DArray, "skeletons", RELIABLE)
-        self.create_subscription(self._types.Keypoints2DArray, "keypoints", self._on_keypoints, SENSOR)
+        skeletons_class: Any = self._types.Skeleton3DArray
+        keypoints_class: Any = self._types.Keypoints2DArray
+        self._skeletons = self.create_publisher(skeletons_class, "skeletons", RELIABLE)
+        self.create_subscription(keypoints_class, "keypoints", self._on_keypoints, SENSOR)
 
     def _make_answer(self, people: int) -> Any:
         joints = len(H36M17.joints)

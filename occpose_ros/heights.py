@@ -18,7 +18,7 @@ class Heights:
     by_id_m may be read by any thread: it is replaced whole. on_change: called with a sentence for the log.
     """
 
-    def __init__(self, node: Any, on_change: Callable[[str], None]) -> None:
+    def __init__(self, node: Any, on_change: Callable[[str], object]) -> None:
         kind = message_class("occpose_ros/srv/SetPersonHeight")
         self._node = node
         self._on_change = on_change

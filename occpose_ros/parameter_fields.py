@@ -121,9 +121,10 @@ def _descriptor(item: Field[Any]) -> Any:
     from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
     from rclpy.parameter import Parameter
 
+    default: Any = item.default
     what, choices, bounds = item.metadata["what"], item.metadata["choices"], item.metadata["bounds"]
     descriptor = ParameterDescriptor(
-        type=Parameter.Type.from_parameter_value(item.default).value,
+        type=Parameter.Type.from_parameter_value(default).value,
         description=f"{what} (default {item.default!r}: {item.metadata['why']})",
         additional_constraints=_one_of(choices) if choices else "",
     )
