@@ -4,6 +4,8 @@ ros2 launch occpose_ros pose.launch.py keypoints:=/detector/keypoints camera_inf
 ros2 launch occpose_ros pose.launch.py --show-args
 """
 
+from pathlib import Path
+
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
@@ -19,7 +21,7 @@ ARGUMENTS = {
     "keypoints": ("keypoints", "topic of the 2D keypoints", None),
     "camera_info": ("camera_info", "topic of the camera's CameraInfo", None),
     "input": ("", "message family of the keypoints, as `pose_node --help` lists them", None),
-    "layout": ("", "keypoint layout, if the messages do not name theirs", None),
+    "layout": ("", "keypoint layout that replaces the one in the messages", None),
     "model": ("", "name of a shipped model (`occpose models` lists them) or path of an .onnx file", None),
     "backend": ("", "inference engine: auto, onnxruntime or torch", None),
     "person_height_m": ("", "stature of the people in metres, if you know it: it sets the scale", None),
@@ -133,10 +135,12 @@ def installed(package: str) -> bool:
 def start(context: LaunchContext) -> list:
     """All processes, from the arguments as given."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    if not Path(given["params_file"]).is_file():  # else the nodes would run with their defaults
+        raise RuntimeError(f"params_file must be a file, got {given['params_file']!r}")
     actions = nodes(given)
     if switch(given["rviz"]):
         missing = [package for package in ("rviz2", "tf2_ros") if not installed(package)]
-        hint = LogInfo(msg=f"no RViz, because {' and '.join(missing)} is not installed: install it, or say rviz:=false")
+        hint = LogInfo(msg=f"no RViz: install {' and '.join(missing)}, or say rviz:=false")
         actions += [hint] if missing else rviz(given)
     return actions
 

@@ -66,9 +66,10 @@ class Statistics:
 
     def dropped(self, reasons: Mapping[str, int]) -> None:
         """Joints, people or messages were left out: reason -> count."""
+        counts = {reason: count for reason, count in reasons.items() if count}
         with self._lock:
-            self._period.dropped.update(reasons)
-            self._dropped.update(reasons)
+            self._period.dropped.update(counts)
+            self._dropped.update(counts)
 
     def answered(
         self,

@@ -92,8 +92,8 @@ def message_class(name: str) -> Any:
         return getattr(importlib.import_module(f"{package}.{folder}"), kind)
     except ImportError:
         raise MissingMessagesError(
-            f"the message package {package} is not there: install it (ros-$ROS_DISTRO-{package.replace('_', '-')}), or"
-            " build it and source the setup file of its workspace"
+            f"the message package {package} is not there: install it, by apt if your distribution has"
+            f" ros-$ROS_DISTRO-{package.replace('_', '-')}, else build it, and source the setup file of its workspace"
         ) from None
 
 

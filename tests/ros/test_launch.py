@@ -150,6 +150,7 @@ def test_a_bad_parameter_ends_the_node_with_a_sentence(launch, tmp_path, paramet
     ("argument", "words"),
     [
         pytest.param("person_height_m:=tall", "person_height_m must be a number, got 'tall'", id="number"),
+        pytest.param("params_file:=no.yaml", "params_file must be a file, got 'no.yaml'", id="file"),
         pytest.param("rviz:=perhaps", 'Argument "rviz" provided value "perhaps" is not valid', id="switch"),
     ],
 )
