@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,10 +185,12 @@ class TransformBuffer:
     def add_msg(self, msg: Any, static: bool) -> str:
         """Learn all transforms of a tf2_msgs/TFMessage; what was wrong with those left out, "" if none was."""
         refused = ""
-        for stamped in msg.transforms:
+        for stamped, transform in zip(msg.transforms, _transforms(msg.transforms), strict=True):
             try:
+                if isinstance(transform, TransformError):
+                    raise transform
                 parent, child = stamped.header.frame_id, stamped.child_frame_id
-                self.add(stamp_ns_from_msg(stamped.header.stamp), parent, child, _transform(stamped), static)
+                self.add(stamp_ns_from_msg(stamped.header.stamp), parent, child, transform, static)
             except TransformError as error:
                 refused = f"a transform of {stamped.child_frame_id!r} is left out: {error}"
         return refused
@@ -274,10 +276,22 @@ class TransformBuffer:
         yield from self._moving.values()
 
 
-def _transform(stamped: Any) -> Transform:
-    """Read geometry_msgs/TransformStamped; TransformError if it is no rigid motion."""
-    q, t = stamped.transform.rotation, stamped.transform.translation
-    quaternion = np.array([q.x, q.y, q.z, q.w], dtype=np.float64)
-    if not abs(np.linalg.norm(quaternion) - 1.0) <= _LENGTH_TOLERANCE:
-        raise TransformError(f"its quaternion {quaternion.tolist()} does not have length 1")
-    return Transform(rotation=Rotation.from_quat(quaternion).as_matrix(), translation_m=np.array([t.x, t.y, t.z]))
+def _transforms(messages: Sequence[Any]) -> list[Transform | TransformError]:
+    """Read geometry_msgs/TransformStamped, all at once, for robots send thousands a second; errors: no rigid motion."""
+    if not messages:  # of none, old versions of SciPy make no rotations
+        return []
+    places = [(stamped.transform.rotation, stamped.transform.translation) for stamped in messages]
+    numbers = np.array([(q.x, q.y, q.z, q.w, t.x, t.y, t.z) for q, t in places], dtype=np.float64).reshape(-1, 7)
+    quaternions, translations_m = numbers[:, :4], numbers[:, 4:]
+    unit = np.asarray(np.abs(np.linalg.norm(quaternions, axis=-1) - 1.0) <= _LENGTH_TOLERANCE)
+    finite = np.isfinite(translations_m).all(axis=-1)
+    rotations = Rotation.from_quat(np.where(unit[:, None], quaternions, (0.0, 0.0, 0.0, 1.0))).as_matrix()
+    found: list[Transform | TransformError] = []
+    for row in range(len(messages)):
+        if not unit[row]:
+            found.append(TransformError(f"its quaternion {quaternions[row].tolist()} does not have length 1"))
+        elif not finite[row]:
+            found.append(TransformError(f"its translation {translations_m[row].tolist()} is not finite"))
+        else:
+            found.append(Transform(rotation=rotations[row], translation_m=translations_m[row]))
+    return found
