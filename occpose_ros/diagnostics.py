@@ -39,6 +39,11 @@ class Period:
         """Length so far."""
         return max(time.monotonic() - self.started_s, 1e-3)
 
+    @property
+    def left_out(self) -> str:
+        """What was dropped, in words; "" if nothing was."""
+        return ", ".join(f"{count} {reason}" for reason, count in sorted((+self.dropped).items()))
+
 
 class Statistics:
     """Counters of a node; every method may be called from any thread (one lock, held for microseconds)."""

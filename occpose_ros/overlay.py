@@ -8,12 +8,8 @@ import numpy as np
 
 from occpose_core.types import Origin
 from occpose_ros.adapters import RejectedMessageError
-from occpose_ros.adapters.keypoints import check_crowd, skeleton_of
+from occpose_ros.adapters.keypoints import MAX_PX, check_crowd, resizing, skeleton_of
 from occpose_ros.drawing import PersonOnImage, draw_people
-
-# Image sizes whose aspect ratios differ by less than this are the same picture, resized.
-_ASPECT_TOLERANCE = 0.01
-_MAX_PX = 1e7
 
 
 def image_scale(image_size: tuple[int, int], camera_size: tuple[int, int] | None) -> np.ndarray:
@@ -22,8 +18,8 @@ def image_scale(image_size: tuple[int, int], camera_size: tuple[int, int] | None
     Raises RejectedMessageError if the aspect ratios differ.
     """
     camera_size = camera_size or image_size
-    scale = np.array(image_size, dtype=np.float64) / camera_size
-    if abs(scale[0] / scale[1] - 1.0) > _ASPECT_TOLERANCE:
+    scale = resizing(camera_size, image_size)
+    if scale is None:
         raise RejectedMessageError(
             "image_size",
             f"the image has {image_size[0]} x {image_size[1]} pixels, but CameraInfo says {camera_size[0]} x"
@@ -52,7 +48,7 @@ def _person(person: Any, joints: int, scale: np.ndarray) -> PersonOnImage:
             f" {joints} joints: look at what publishes the skeletons",
         )
     xy_px = (xy.reshape(joints, 2) + 0.5) * scale - 0.5  # pixel centres are at integer coordinates
-    wild = ~(np.abs(xy_px) < _MAX_PX).all(axis=-1)
+    wild = ~(np.abs(xy_px) < MAX_PX).all(axis=-1)
     return PersonOnImage(
         id=person.id,
         state=int(person.state),

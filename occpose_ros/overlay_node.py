@@ -17,8 +17,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from occpose_core.types import Camera, CameraError
-from occpose_ros.adapters import RejectedMessageError, camera_from_msg
+from occpose_core.types import Camera
+from occpose_ros.adapters import read_camera
 from occpose_ros.diagnostics import Period, verdict
 from occpose_ros.images import READERS, bytes_for_msg, jpeg_from_bgr
 from occpose_ros.lifecycle import ManagedNode
@@ -159,10 +159,7 @@ class OverlayNode(ManagedNode):
             self._pairing.clear()  # what waits there would be paired with nothing, and images are large
 
     def _on_camera_info(self, msg: CameraInfo) -> None:
-        try:
-            self.camera = camera_from_msg(msg)
-        except CameraError as error:
-            raise RejectedMessageError("bad_camera_info", str(error)) from None
+        self.camera = read_camera(msg)
 
     def _on_image(self, msg: Any) -> None:
         self._came["images"] += 1
@@ -238,7 +235,7 @@ class OverlayNode(ManagedNode):
     def _verdict(self, period: Period, came: dict[str, int]) -> tuple[bytes, str]:
         error = self.failure or self.statistics.recent_error
         overlay, skeletons = (self.resolve_topic_name(topic) for topic in ("overlay", "skeletons"))
-        dropped = ", ".join(f"{count} {reason}" for reason, count in sorted((+period.dropped).items()))
+        dropped = period.left_out
         cases = (
             (DiagnosticStatus.ERROR, error, error),
             (DiagnosticStatus.OK, self.state != "active", self.state),

@@ -23,8 +23,8 @@ from sensor_msgs.msg import CameraInfo
 from occpose_core.errors import OccposeError
 from occpose_core.pipeline import PosePipeline
 from occpose_core.runtime import load
-from occpose_core.types import Camera, CameraError
-from occpose_ros.adapters import RejectedMessageError, camera_from_msg
+from occpose_core.types import Camera
+from occpose_ros.adapters import read_camera
 from occpose_ros.answerer import Answerer
 from occpose_ros.diagnostics import Period, verdict
 from occpose_ros.ground import Ground
@@ -128,29 +128,19 @@ class PoseNode(ManagedNode):
 
     def release(self) -> None:
         """Leave the topics and forget the model."""
-        if self._input is not None:
-            self._input.destroy()
+        for part in (self._input, self._listener, self._heights, self._outputs):
+            if part is not None:
+                part.destroy()
         if self._camera_info is not None:
             self.destroy_subscription(self._camera_info)
-        if self._listener is not None:
-            self._listener.destroy()
-        if self._heights is not None:
-            self._heights.destroy()
-        if self._outputs is not None:
-            self._outputs.destroy()
-        self._heights = None
-        self._listener, self._transforms = None, TransformBuffer()
-        self._input, self._camera_info = None, None
-        self._outputs, self._answerer, self.camera = None, None, None
-        self._hung = None
+        self._input = self._camera_info = self._listener = self._heights = self._outputs = None
+        self._answerer = self._hung = self.camera = None
+        self._transforms = TransformBuffer()
 
     # the executor's thread
 
     def _on_camera_info(self, msg: CameraInfo) -> None:
-        try:
-            camera = camera_from_msg(msg, self.parameters.rectified)
-        except CameraError as error:
-            raise RejectedMessageError("bad_camera_info", str(error)) from None
+        camera = read_camera(msg, self.parameters.rectified)
         if self.camera is None or not camera.same_as(self.camera):
             self.camera = camera
             self.note(
@@ -182,7 +172,7 @@ class PoseNode(ManagedNode):
     def _verdict(self, period: Period) -> tuple[bytes, str]:
         error = self.failure or self.statistics.recent_error
         waits_for_clock = self.get_parameter("use_sim_time").value and self.get_clock().now().nanoseconds == 0
-        dropped = ", ".join(f"{count} {reason}" for reason, count in sorted((+period.dropped).items()))
+        dropped = period.left_out
         if period.dropped["max_persons"]:
             dropped += f"; more than {self.parameters.max_persons} people are seen: raise max_persons to follow all"
         unheard = silence(self, self._input.topic) if self._input and not period.received else ""

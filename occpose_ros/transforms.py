@@ -283,8 +283,8 @@ def _transforms(messages: Sequence[Any]) -> list[Transform | TransformError]:
     places = [(stamped.transform.rotation, stamped.transform.translation) for stamped in messages]
     numbers = np.array([(q.x, q.y, q.z, q.w, t.x, t.y, t.z) for q, t in places], dtype=np.float64).reshape(-1, 7)
     quaternions, translations_m = numbers[:, :4], numbers[:, 4:]
-    unit = np.asarray(np.abs(np.linalg.norm(quaternions, axis=-1) - 1.0) <= _LENGTH_TOLERANCE)
-    finite = np.isfinite(translations_m).all(axis=-1)
+    unit = np.abs(np.linalg.norm(quaternions, axis=-1) - 1.0) <= _LENGTH_TOLERANCE
+    finite = np.asarray(np.isfinite(translations_m).all(axis=-1))
     rotations = Rotation.from_quat(np.where(unit[:, None], quaternions, (0.0, 0.0, 0.0, 1.0))).as_matrix()
     found: list[Transform | TransformError] = []
     for row in range(len(messages)):

@@ -247,7 +247,6 @@ def colours(moment: Moment, furniture: Any) -> np.ndarray:
         found = max(marker.points, key=choose) if marker.points else marker.pose.position
         return pixels_of(np.array([[found.x, found.y, found.z]]), size, CLOSE, ROOM)[0]
 
-    label = "label: the track id;\norange, with (hidden), while\nthe person is only predicted"
     label_y_m = layers["labels"].pose.position.y
     label = "label: the track id; orange and (hidden)\nwhile the person is only predicted"
     notes = (

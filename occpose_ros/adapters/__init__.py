@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from occpose_ros.adapters.camera import assumed_camera, camera_from_msg
+from occpose_ros.adapters.camera import assumed_camera, camera_from_msg, read_camera
 from occpose_ros.adapters.hri import Bodies, keypoints_from_hri_bodies
 from occpose_ros.adapters.keypoints import (
     MAX_PEOPLE_IN_MESSAGE,
@@ -64,6 +64,7 @@ __all__ = [
     "keypoints_from_zed_msg",
     "match_camera",
     "people_from_arrays",
+    "read_camera",
     "skeleton_info_to_msg",
     "skeletons_to_msg",
 ]

@@ -50,6 +50,14 @@ def camera_from_msg(msg: Any, rectified: bool = False) -> Camera:
     return Camera(width=width, height=height, K=K, D=D, distortion_model=distortion_model, frame_id=frame_id)
 
 
+def read_camera(msg: Any, rectified: bool = False) -> Camera:
+    """As camera_from_msg, but raises RejectedMessageError: at the door of a node."""
+    try:
+        return camera_from_msg(msg, rectified)
+    except CameraError as error:
+        raise RejectedMessageError("bad_camera_info", str(error)) from None
+
+
 def assumed_camera(keypoints: KeypointsArray, fov_deg: float, size: tuple[int, int] = (0, 0)) -> Camera:
     """A pinhole camera for keypoints without CameraInfo: square pixels, horizontal field of view fov_deg.
 

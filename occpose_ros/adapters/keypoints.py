@@ -19,7 +19,7 @@ from occpose_core.types import Camera, Keypoints2D
 # More people than this in one message is a fault of the sender, not a crowd.
 MAX_PEOPLE_IN_MESSAGE = 1000
 # Coordinates beyond this are as wrong as NaN: no image is so large.
-_MAX_PX = 1e7
+MAX_PX = 1e7
 # Characters of a sentence that somebody shall read.
 _LONGEST = 500
 # builtin_interfaces/Time counts seconds in 32 bits.
@@ -92,7 +92,7 @@ def people_from_arrays(
     `dropped`. Several people may have one id: the pipeline chooses.
     """
     wanted = ~(score <= 0)  # a joint that says itself that it is missing may hold anything
-    invalid = ~np.isfinite(score) | (wanted & ~(np.abs(xy_px) < _MAX_PX).all(axis=-1))
+    invalid = ~np.isfinite(score) | (wanted & ~(np.abs(xy_px) < MAX_PX).all(axis=-1))
     outside = ~invalid & ((score < 0) | (score > 1))
     dropped.update(invalid_joint=int(invalid.sum()), score_out_of_range=int(outside.sum()))
     clean = np.where(wanted & ~invalid, np.clip(score, 0.0, 1.0), 0.0).astype(np.float32)
@@ -145,11 +145,18 @@ def _scale(keypoints: KeypointsArray, camera: Camera, image_width: int) -> np.nd
         return np.full(2, camera.width / image_width) if image_width else None
     if (width, height) == (camera.width, camera.height):
         return None
-    scale = np.array([camera.width / width, camera.height / height], dtype=np.float64)
-    if abs(scale[0] / scale[1] - 1.0) > _ASPECT_TOLERANCE:
+    scale = resizing((width, height), (camera.width, camera.height))
+    if scale is None:
         raise RejectedMessageError(
             "image_size",
             f"keypoints refer to an image of {width} x {height} but CameraInfo describes {camera.width} x"
             f" {camera.height}, another aspect ratio: publish the CameraInfo of the image that the detector sees",
         )
     return scale
+
+
+def resizing(size: tuple[int, int], to_size: tuple[int, int]) -> np.ndarray | None:
+    """(2,) pixels of an image of `to_size` per pixel of one of `size`, each width and height; None if they are not the
+    same picture, because their aspect ratios differ."""
+    scale = np.array(to_size, dtype=np.float64) / size
+    return scale if abs(scale[0] / scale[1] - 1.0) <= _ASPECT_TOLERANCE else None
