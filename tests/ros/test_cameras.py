@@ -57,7 +57,8 @@ def test_nodes_in_one_executor_mind_their_own_camera(graph):
 
 def composition() -> str:
     """The example of the manual that composes nodes in one process."""
-    (code,) = re.findall(r"```python\n(.*?import PoseNode.*?)```", MANUAL.read_text(encoding="utf-8"), re.DOTALL)
+    examples = re.findall(r"```python\n(.*?)```", MANUAL.read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = (example for example in examples if "import PoseNode" in example)
     return code
 
 
