@@ -245,14 +245,14 @@ def test_markers_are_not_built_for_nobody(graph, node, monkeypatch):
 
 
 def test_the_manual_explains_every_reason():
-    manual = (ROOT / "docs" / "ros.md").read_text()
+    manual = (ROOT / "docs" / "diagnostics.md").read_text()
     assert all(f"`{case.values[1]}`" in manual for case in BAD_INPUT)
 
 
 def test_the_manual_explains_every_diagnostic_value(graph, node):
     graph.ask()
     status = graph.diagnosis(lambda values: values["answered"] == "1")
-    manual = (ROOT / "docs" / "ros.md").read_text()
+    manual = (ROOT / "docs" / "diagnostics.md").read_text()
     keys = [pair.key for pair in status.values]
     named = [key.partition(".")[0] + ".<reason>" if key.startswith("dropped") else key for key in keys]
     assert [key for key in named if f"`{key}`" not in manual] == []
