@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable
+from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 
@@ -30,18 +33,21 @@ class Outputs:
     def __init__(self, node: ManagedNode, types: MessageTypes, transforms: TransformBuffer) -> None:
         self._node = node
         self._types = types
-        self._skeletons = advertise(node, types.Skeleton3DArray, "skeletons")
-        self._info = advertise(node, types.SkeletonInfo, "skeleton_info", LATCHED)
         parameters: NodeParameters = node.parameters
-        self._others: dict[str, Output] = {
-            "markers": _Markers(node, types),
-            "filled_keypoints": _FilledKeypoints(node, types),
-            "tf": BodyFrames(node, types),
-            "humans": Humans(node, types),
-        }
-        self._target_frame = TargetFrame(node, types, transforms) if parameters.target_frame else None
-        if self._target_frame is not None:
-            self._others["target_frame"] = self._target_frame
+        self._others: dict[str, Output] = {}
+        self._target_frame: TargetFrame | None = None
+        with contextlib.ExitStack() as leave:  # if one cannot be made, the others leave again
+            self._skeletons = advertise(node, types.Skeleton3DArray, "skeletons")
+            leave.callback(node.destroy_lifecycle_publisher, self._skeletons)
+            self._info = advertise(node, types.SkeletonInfo, "skeleton_info", LATCHED)
+            leave.callback(node.destroy_lifecycle_publisher, self._info)
+            for name, make in _OTHERS.items():
+                self._others[name] = make(node, types)
+                leave.callback(self._others[name].destroy)
+            if parameters.target_frame:
+                self._others["target_frame"] = self._target_frame = TargetFrame(node, types, transforms)
+                leave.callback(self._target_frame.destroy)
+            self._leave = leave.pop_all()
 
     def publish_info(self) -> None:
         """Say what the numbers of a skeleton mean; late subscribers hear it too."""
@@ -81,10 +87,7 @@ class Outputs:
 
     def destroy(self) -> None:
         """Take the publishers off the graph."""
-        for publisher in (self._skeletons, self._info):
-            self._node.destroy_lifecycle_publisher(publisher)
-        for output in self._others.values():
-            output.destroy()
+        self._leave.close()
 
 
 class _Markers:
@@ -149,3 +152,12 @@ class _FilledKeypoints:
 
     def destroy(self) -> None:
         self._node.destroy_lifecycle_publisher(self._publisher)
+
+
+# what is published besides the skeletons; the names are those under which errors are told
+_OTHERS: dict[str, Callable[[Any, MessageTypes], Output]] = {
+    "markers": _Markers,
+    "filled_keypoints": _FilledKeypoints,
+    "tf": BodyFrames,
+    "humans": Humans,
+}

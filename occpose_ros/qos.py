@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import copy
 from typing import Any
 
 from rclpy.duration import Duration
+from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.qos import (
@@ -18,6 +19,8 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from occpose_core.errors import OccposeError
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -31,6 +34,10 @@ SENSOR = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 _LAST_WORD = Duration(seconds=0.5)
+
+
+class QosError(OccposeError):
+    """Parameters ask for a quality of service that does not exist."""
 
 
 def overridable() -> QoSOverridingOptions:
@@ -57,12 +64,23 @@ def on_incompatible(node: Node, topic: str, end: str) -> Callable[[Any], None]:
     return incompatible
 
 
+@contextlib.contextmanager
+def _explaining(node: Node, topic: str, end: str) -> Iterator[None]:
+    """Turn what rclpy raises about policies that make no sense into a QosError."""
+    try:
+        yield
+    except (RuntimeError, ParameterException) as error:
+        name = node.resolve_topic_name(topic)
+        raise QosError(f"{name} can have no {end}: {error}; mend the parameters qos_overrides.{name}.{end}") from None
+
+
 def subscribe(node: Node, kind: Any, topic: str, callback: Callable[[Any], None], qos: QoSProfile = SENSOR) -> Any:
     """Subscribe with policies that parameters may override, and an error in the log if a publisher's do not fit."""
     events = SubscriptionEventCallbacks(incompatible_qos=on_incompatible(node, topic, "subscription"))
-    return node.create_subscription(
-        kind, topic, callback, copy(qos), event_callbacks=events, qos_overriding_options=overridable()
-    )
+    with _explaining(node, topic, "subscription"):
+        return node.create_subscription(
+            kind, topic, callback, copy(qos), event_callbacks=events, qos_overriding_options=overridable()
+        )
 
 
 def subscribe_plainly(node: Node, kind: Any, topic: str, callback: Callable[[Any], None]) -> Any:
@@ -88,6 +106,7 @@ def let_arrive(publisher: Any) -> None:
 def advertise(node: LifecycleNode, kind: Any, topic: str, qos: QoSProfile = RELIABLE) -> Any:
     """A lifecycle publisher, with policies that parameters may override and an error in the log as `subscribe` has."""
     events = PublisherEventCallbacks(incompatible_qos=on_incompatible(node, topic, "publisher"))
-    return node.create_lifecycle_publisher(
-        kind, topic, copy(qos), event_callbacks=events, qos_overriding_options=overridable()
-    )
+    with _explaining(node, topic, "publisher"):
+        return node.create_lifecycle_publisher(
+            kind, topic, copy(qos), event_callbacks=events, qos_overriding_options=overridable()
+        )

@@ -44,6 +44,23 @@ def test_lifecycle(graph):
     assert marker_array_faults(graph.heard["markers"]) == []
 
 
+@pytest.mark.parametrize(
+    ("end", "policy", "value"),
+    [
+        pytest.param("/markers.publisher", "reliability", "nonsense", id="no such policy"),
+        pytest.param("/filled_keypoints.publisher", "depth", "deep", id="no number"),
+        pytest.param("/camera_info.subscription", "durability", "nonsense", id="of a subscription"),
+    ],
+)
+def test_quality_of_service_that_does_not_exist_is_a_sentence_and_leaves_nothing_behind(graph, end, policy, value):
+    node = graph.make_node(**{f"qos_overrides.{end}.{policy}": value})
+    before = {endpoint.topic_name for endpoint in (*node.publishers, *node.subscriptions)}
+    node.start()
+    assert node.state == "unconfigured"
+    assert f"mend the parameters qos_overrides.{end}" in node.failure and "failed" not in node.failure
+    assert {endpoint.topic_name for endpoint in (*node.publishers, *node.subscriptions)} == before
+
+
 def test_a_lifecycle_manager_can_drive_it(graph):
     node = graph.make_node(autostart=False)
     node.start()
