@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from occpose_core.pipeline import PosePipeline
+from occpose_core.pipeline import PipelineOutput, PosePipeline
 from occpose_core.types import Camera, GroundPlane, Origin
 from occpose_ros.adapters import KeypointsArray, RejectedMessageError, assumed_camera, finite_skeletons, match_camera
 from occpose_ros.answer import Answer
@@ -91,8 +91,19 @@ class Answerer:
             self._statistics.reset()
             self._transforms.begin_again(keypoints.stamp_ns)
             self._warn("reset", "time went backwards or the camera's frame changed: forgot everybody")
-        if not output.answered:
-            return
+        if output.answered:
+            self._publish(output, received, camera, parameters, step_ms, calibrated=calibrated)
+
+    def _publish(
+        self,
+        output: PipelineOutput,
+        received: Received,
+        camera: Camera,
+        parameters: NodeParameters,
+        step_ms: float,
+        *,
+        calibrated: bool,
+    ) -> None:
         skeletons = finite_skeletons(output.skeletons)
         self._statistics.dropped({"non_finite": len(output.skeletons) - len(skeletons)})
         if not calibrated:

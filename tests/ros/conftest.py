@@ -85,11 +85,7 @@ def graph(ros_domain_id: int) -> Iterator[Any]:
 @pytest.fixture
 def node(graph: Any) -> Any:
     """An active pose_node on that graph that knows its camera."""
-    node = graph.make_node()
-    node.start()
-    graph.connect(node)
-    graph.wait("camera", lambda: node.camera or graph.send_camera())
-    return node
+    return graph.active()
 
 
 @pytest.fixture

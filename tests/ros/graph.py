@@ -53,6 +53,14 @@ class Graph:
         overrides = [Parameter(name, value=value) for name, value in values.items()]
         return self.add(PoseNode(context=self.context, parameter_overrides=overrides, use_global_arguments=False))
 
+    def active(self, **parameters: Any) -> PoseNode:
+        """An active pose_node on this graph that knows its camera."""
+        node = self.make_node(**parameters)
+        node.start()
+        self.connect(node)
+        self.wait("camera", lambda: node.camera or self.send_camera())
+        return node
+
     def listen(self, kind: Any, topic: str, qos: Any = 50) -> Any:
         """Subscribe the peer to a topic."""
         self.heard[topic] = []

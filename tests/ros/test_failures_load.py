@@ -58,10 +58,7 @@ def leave(graph: Graph, node: PoseNode) -> None:
 
 
 def test_row_27_it_rests_while_nobody_listens_and_begins_without_a_stale_past(graph):
-    node = graph.make_node(lazy=True)
-    node.start()
-    graph.connect(node)
-    graph.wait("camera", lambda: node.camera or graph.send_camera())
+    node = graph.active(lazy=True)
     graph.stamp_ns = node.get_clock().now().nanoseconds
     fresh = graph.ask()
     for x_m in (0.1, 0.2, 0.3):

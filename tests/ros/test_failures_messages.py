@@ -206,10 +206,7 @@ def test_row_09_of_a_hundred_people_the_largest_and_surest_are_lifted(graph, nod
 
 def test_row_10_a_message_of_megabytes_is_refused_and_the_next_one_answered(graph):
     # reliable, for best effort may lose a part of so large a message
-    node = graph.make_node(**{"qos_overrides./keypoints.subscription.reliability": "reliable"})
-    node.start()
-    graph.connect(node)
-    graph.wait("camera", lambda: node.camera or graph.send_camera())
+    graph.active(**{"qos_overrides./keypoints.subscription.reliability": "reliable"})
     graph.ask()
     graph.send(graph.good_people() * 100_000)
     status = graph.diagnosis(lambda values: values.get("dropped.too_many_people") == "1")

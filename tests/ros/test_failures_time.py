@@ -97,10 +97,7 @@ def test_row_19_keypoints_without_stamps_get_that_of_their_arrival(graph, node):
 
 
 def test_row_19_keypoints_without_stamps_are_dropped_on_request(graph):
-    node = graph.make_node(zero_stamps="drop")
-    node.start()
-    graph.connect(node)
-    graph.wait("camera", lambda: node.camera or graph.send_camera())
+    graph.active(zero_stamps="drop")
     graph.stamp_ns = -FRAME_NS
     graph.send()
     status = graph.diagnosis(lambda values: "1 no_stamp" in values["message"])

@@ -48,10 +48,7 @@ def bodies(graph: Any) -> set[str]:
 
 
 def test_topics_come_and_go_with_people(graph: Any) -> None:
-    node = graph.make_node(publish_humans=True)
-    node.start()
-    graph.connect(node)
-    graph.wait("camera", lambda: node.camera or graph.send_camera())
+    graph.active(publish_humans=True)
     graph.listen(message_class("hri_msgs/msg/IdsList"), "occpose/humans/bodies/tracked")
     graph.listen(message_class("hri_msgs/msg/Skeleton2D"), "occpose/humans/bodies/p7/skeleton2d")
     tracked = graph.heard["occpose/humans/bodies/tracked"]
@@ -79,10 +76,7 @@ def test_topics_come_and_go_with_people(graph: Any) -> None:
 
 
 def test_switched_off_or_inactive_it_leaves_nothing_behind(graph: Any) -> None:
-    node = graph.make_node(publish_humans=True, humans_prefix="/humans")
-    node.start()
-    graph.connect(node)
-    graph.wait("camera", lambda: node.camera or graph.send_camera())
+    node = graph.active(publish_humans=True, humans_prefix="/humans")
     topics = ("/humans/bodies/tracked", "/humans/bodies/p7/skeleton2d")
 
     def publishers() -> list[int]:

@@ -26,15 +26,6 @@ MAP_FROM_CAMERA = Transform(
 )
 
 
-def active(graph: Graph, **parameters: Any) -> Any:
-    """A node that knows its camera."""
-    node = graph.make_node(**parameters)
-    node.start()
-    graph.connect(node)
-    graph.wait("camera", lambda: node.camera or graph.send_camera())
-    return node
-
-
 def say_where_the_camera_is(graph: Graph) -> Any:
     publisher = graph.peer.create_publisher(message_class("tf2_msgs/msg/TFMessage"), "/tf_static", LATCHED)
     graph.wait("listener", publisher.get_subscription_count)
@@ -65,7 +56,7 @@ class Teller:
 
 @pytest.mark.usefixtures("interfaces")
 def test_people_on_the_ground_get_a_metric_scale(graph: Graph) -> None:
-    active(graph, ground_frame="map")
+    graph.active(ground_frame="map")
     say_where_the_camera_is(graph)
     first = graph.ask().people[0]
     assert not first.metric and first.height == pytest.approx(1.7)
@@ -79,7 +70,7 @@ def test_people_on_the_ground_get_a_metric_scale(graph: Graph) -> None:
 
 @pytest.mark.usefixtures("interfaces")
 def test_without_a_ground_the_sensor_output_goes_on(graph: Graph) -> None:
-    active(graph, ground_frame="map")
+    graph.active(ground_frame="map")
     for _ in range(5):
         person = graph.ask().people[0]
         assert not person.metric and person.height == pytest.approx(1.7)

@@ -68,15 +68,6 @@ class Robot:
         publisher.publish(self._kind(transforms=frames_to_msgs(frames, stamp_ns, self._graph.types)))
 
 
-def active(graph: Graph, **parameters: Any) -> Any:
-    """A node that knows its camera."""
-    node = graph.make_node(**parameters)
-    node.start()
-    graph.connect(node)
-    graph.wait("camera", lambda: node.camera or graph.send_camera())
-    return node
-
-
 def listen_to_tf(graph: Graph, node: Any) -> list[Any]:
     subscription = graph.listen(message_class("tf2_msgs/msg/TFMessage"), "/tf")
     # its publisher comes with the first answer
@@ -103,7 +94,7 @@ def buffer_of(messages: list[Any]) -> TransformBuffer:
 
 
 def test_frames_of_a_person_who_looks_at_the_camera_come_and_go(graph):
-    node = active(graph, publish_joint_tf=True)
+    node = graph.active(publish_joint_tf=True)
     heard = listen_to_tf(graph, node)
     answer = graph.ask()
     stamp_ns = stamp_ns_from_msg(answer.header.stamp)
@@ -124,7 +115,7 @@ def test_frames_of_a_person_who_looks_at_the_camera_come_and_go(graph):
 
 
 def test_frames_of_joints_are_switched_while_the_node_runs(graph):
-    node = active(graph, publish_tf=True)
+    node = graph.active(publish_tf=True)
     heard = listen_to_tf(graph, node)
     graph.ask()
     graph.wait("frames", lambda: heard)
@@ -157,7 +148,7 @@ def check(there: Any, answer: Any) -> None:
 
 
 def test_a_moving_robot_is_where_it_was_at_the_stamp(graph):
-    active(graph, target_frame="odom", tf_wait_s=5.0)
+    graph.active(target_frame="odom", tf_wait_s=5.0)
     robot, heard = Robot(graph), in_target_frame(graph)
     robot.say_where_the_camera_is()
     begin_ns = graph.stamp_ns
@@ -170,7 +161,7 @@ def test_a_moving_robot_is_where_it_was_at_the_stamp(graph):
 
 
 def test_transforms_that_come_late_lose_nothing(graph):
-    active(graph, target_frame="odom", tf_wait_s=5.0)
+    graph.active(target_frame="odom", tf_wait_s=5.0)
     robot, heard = Robot(graph), in_target_frame(graph)
     robot.say_where_the_camera_is()
     robot.say_where_the_base_is(graph.stamp_ns)
@@ -185,7 +176,7 @@ def test_transforms_that_come_late_lose_nothing(graph):
 
 
 def test_no_more_than_thirty_answers_wait(graph):
-    active(graph, target_frame="odom", tf_wait_s=5.0)
+    graph.active(target_frame="odom", tf_wait_s=5.0)
     heard = in_target_frame(graph)
     for _ in range(33):
         graph.ask()
@@ -198,7 +189,7 @@ def test_no_more_than_thirty_answers_wait(graph):
 
 
 def test_a_bad_transform_is_counted_and_costs_only_itself(graph):
-    active(graph, target_frame="odom", tf_wait_s=5.0)
+    graph.active(target_frame="odom", tf_wait_s=5.0)
     robot, heard = Robot(graph), in_target_frame(graph)
     robot.say_where_the_camera_is()
     robot.say_where_the_base_is(graph.stamp_ns)
@@ -211,7 +202,7 @@ def test_a_bad_transform_is_counted_and_costs_only_itself(graph):
 
 
 def test_without_transforms_the_camera_frame_goes_on(graph):
-    active(graph, target_frame="odom", tf_wait_s=0.0)
+    graph.active(target_frame="odom", tf_wait_s=0.0)
     heard = in_target_frame(graph)
     for _ in range(5):
         assert graph.ask().header.frame_id == FRAME_ID
@@ -221,7 +212,7 @@ def test_without_transforms_the_camera_frame_goes_on(graph):
 
 def test_a_clock_that_jumps_back_forgets_where_the_robot_was(graph):
     clock = graph.peer.create_publisher(Clock, "/clock", 10)
-    node = active(graph, target_frame="odom", tf_wait_s=0.0, use_sim_time=True)
+    node = graph.active(target_frame="odom", tf_wait_s=0.0, use_sim_time=True)
     graph.wait("clock subscription", clock.get_subscription_count)
     robot, heard = Robot(graph), in_target_frame(graph)
     robot.say_where_the_camera_is()
@@ -244,7 +235,7 @@ def test_a_clock_that_jumps_back_forgets_where_the_robot_was(graph):
 
 
 def test_a_recording_that_begins_again_finds_its_transforms(graph):
-    active(graph, target_frame="odom", tf_wait_s=5.0)
+    graph.active(target_frame="odom", tf_wait_s=5.0)
     robot, heard = Robot(graph), in_target_frame(graph)
     robot.say_where_the_camera_is()
     begin_ns = graph.stamp_ns
@@ -279,14 +270,14 @@ def leave_outputs(graph: Graph, node: Any) -> None:
     ],
 )
 def test_a_lazy_node_works_for_who_hears_frames_alone(graph, parameters, kind, topic):
-    node = active(graph, lazy=True, **parameters)
+    node = graph.active(lazy=True, **parameters)
     leave_outputs(graph, node)
     graph.listen(message_class(kind), topic)
     graph.wait("words", lambda: graph.send() and graph.heard[topic])
 
 
 def test_a_node_that_hears_tf_does_not_take_itself_for_a_listener(graph):
-    node = active(graph, lazy=True, publish_tf=True, target_frame="odom")
+    node = graph.active(lazy=True, publish_tf=True, target_frame="odom")
     leave_outputs(graph, node)
     graph.wait("the node on /tf", lambda: node.count_subscribers("/tf"))
     for _ in range(3):
