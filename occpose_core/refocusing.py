@@ -44,7 +44,9 @@ def refocus(people: People, before: Camera, now: Camera, seen: Seen) -> None:
             rows["rays"] = _on_pixels(rows["rays"], before, now)
             rows["log_depth"]["answer"] += np.log(_relative(now)[0, 0] / _relative(before)[0, 0])
     rows["placed"] = False
+    # what the ground told was seen through the old intrinsics
     rows["size"]["bone_weight"] = rows["size"]["log_likelihood"] = 0.0
+    rows["size"]["ground_s"] = 0.0
 
 
 def _on_pixels(rays: np.ndarray, before: Camera, now: Camera) -> np.ndarray:

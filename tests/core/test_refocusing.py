@@ -10,9 +10,11 @@ import pytest
 from occpose_core.admission import Seen
 from occpose_core.camera import px_from_rays, rays_from_px
 from occpose_core.person import People
+from occpose_core.pipeline_config import ASSUMED_HEIGHT_M
 from occpose_core.refocusing import refocus, refocused
+from occpose_core.scale import heights
 from occpose_core.skeleton import H36M17
-from occpose_core.types import Camera
+from occpose_core.types import Camera, ScaleSource
 
 J = len(H36M17.joints)
 K = np.array([[1000.0, 0.0, 640.0], [0.0, 1000.0, 360.0], [0.0, 0.0, 1.0]])
@@ -71,6 +73,16 @@ def test_people_stay_where_those_are_who_are_seen(now: Camera, zooms: bool) -> N
     np.testing.assert_allclose(people.rows["ray"]["answer"], there, atol=1e-6)
     np.testing.assert_allclose(people.rows["rays"][:, 0, 0], there, atol=1e-6)
     assert not people.rows["placed"].any()
+
+
+def test_what_the_ground_told_through_the_old_lens_does_not_count() -> None:
+    people = people_at(RAYS)
+    people.rows["size"]["ground_s"], people.rows["size"]["log_likelihood"][:, 0] = 30.0, 50.0
+    learned = heights(people.rows["size"], np.full(2, np.nan))
+    assert (learned.source == ScaleSource.GROUND).all() and learned.metric.all()
+    refocus(people, CAMERA, zoomed(1.5), seen_at(RAYS))
+    now = heights(people.rows["size"], np.full(2, np.nan))
+    assert (now.source == ScaleSource.ASSUMED).all() and (now.height_m == ASSUMED_HEIGHT_M).all()
 
 
 def test_with_nobody_in_sight_people_stay_on_their_rays() -> None:
