@@ -91,7 +91,7 @@ class Answerer:
             self._statistics.reset()
             self._transforms.begin_again(keypoints.stamp_ns)
             self._warn("reset", "time went backwards or the camera's frame changed: forgot everybody")
-        if output.answered:
+        if output.answered and self._outputs.active:
             self._publish(output, received, camera, parameters, step_ms, calibrated=calibrated)
 
     def _publish(

@@ -49,6 +49,11 @@ class Outputs:
                 leave.callback(self._target_frame.destroy)
             self._leave = leave.pop_all()
 
+    @property
+    def active(self) -> bool:
+        """Whether the node is: an engine that hung may come back when it no longer is, and not all publishers know."""
+        return self._node.state == "active"
+
     def publish_info(self) -> None:
         """Say what the numbers of a skeleton mean; late subscribers hear it too."""
         self._info.publish(skeleton_info_to_msg(H36M17, self._types))

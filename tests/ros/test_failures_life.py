@@ -22,6 +22,7 @@ from rclpy.parameter import Parameter
 
 from occpose_core.runtime.onnxruntime_engine import OnnxRuntimeEngine
 from occpose_core.types import State
+from occpose_ros.message_types import message_class, stamp_ns_from_msg
 from occpose_ros.pose_node import PoseNode
 from tests.ros.graph import Graph, find
 from tests.ros.people import keypoints, person_msg
@@ -108,8 +109,11 @@ def test_row_38_random_transitions_under_load_leave_nothing_behind(graph):
     assert lifting() == 0
 
 
-def test_row_38_an_engine_that_hangs_is_not_begun_again_before_it_is_back(graph, node, monkeypatch):
-    graph.ask()
+@pytest.mark.usefixtures("interfaces")
+def test_row_38_an_engine_that_hangs_is_not_begun_again_before_it_is_back(graph, monkeypatch):
+    node = graph.active(publish_tf=True)
+    graph.listen(message_class("tf2_msgs/msg/TFMessage"), "/tf")
+    graph.wait("frames", lambda: graph.ask() and graph.heard["/tf"])
     entered, gate, run = threading.Event(), threading.Event(), OnnxRuntimeEngine.run
 
     def hang(self, *given):
@@ -128,6 +132,12 @@ def test_row_38_an_engine_that_hangs_is_not_begun_again_before_it_is_back(graph,
     assert node.trigger_activate() == SUCCESS
     assert graph.ask().people
     assert find(graph.heard["skeletons"], late) is None
+    graph.wait("frames", lambda: graph.ask() and stamp_of_frames(graph.heard["/tf"][-1]) > late)
+    assert late not in map(stamp_of_frames, graph.heard["/tf"])
+
+
+def stamp_of_frames(msg) -> int:
+    return stamp_ns_from_msg(msg.transforms[0].header.stamp)
 
 
 def own_ids(graph: Graph) -> set[str]:
