@@ -33,11 +33,8 @@ def rays_from_px(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
     so far outside the image that the lens model has no answer.
     """
     px = np.asarray(kpts_px, dtype=np.float64)
-    y = (px[..., 1] - camera.K[1, 2]) / camera.K[1, 1]
-    x = (px[..., 0] - camera.K[0, 2] - camera.K[0, 1] * y) / camera.K[0, 0]
-    pinhole = np.stack([x, y], axis=-1)
     if not camera.distorted or px.size == 0:
-        return pinhole
+        return _pinhole_rays(px, camera)
     import cv2  # only distorted cameras need it
 
     points = px.reshape(-1, 1, 2)
@@ -51,26 +48,38 @@ def rays_from_px(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
         # OpenCV 4 has the criteria in a function of its own
         undistort = getattr(cv2, "undistortPointsIter", cv2.undistortPoints)
         rays = undistort(points, camera.K, camera.D, R=np.eye(3), P=np.eye(3), criteria=criteria)
-    rays = rays.reshape(px.shape)
-    return np.clip(np.where(np.isfinite(rays), rays, pinhole), -_MAX_TAN, _MAX_TAN)
+    rays, finite = rays.reshape(px.shape), np.isfinite(rays).reshape(px.shape)
+    return _clipped(rays if finite.all() else np.where(finite, rays, _pinhole_rays(px, camera)))
+
+
+def _pinhole_rays(px: np.ndarray, camera: Camera) -> np.ndarray:
+    y = (px[..., 1] - camera.K[1, 2]) / camera.K[1, 1]
+    x = (px[..., 0] - camera.K[0, 2] - camera.K[0, 1] * y) / camera.K[0, 0]
+    return np.stack([x, y], axis=-1)
+
+
+def _clipped(rays: np.ndarray) -> np.ndarray:
+    return np.asarray(np.minimum(np.maximum(rays, -_MAX_TAN), _MAX_TAN))
 
 
 def px_from_rays(rays: np.ndarray, camera: Camera) -> np.ndarray:
     """Project rays (..., 2) to distorted, finite pixels (..., 2) float64; the inverse of rays_from_px."""
     rays = np.asarray(rays, dtype=np.float64)
-    homogeneous = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
-    pinhole = np.asarray((homogeneous @ camera.K.T)[..., :2])
     if not camera.distorted or rays.size == 0:
-        return pinhole
+        return _pinhole_px(rays, camera)
     import cv2
 
     zero = np.zeros(3)
     if camera.distortion_model == "equidistant":
         px = cv2.fisheye.distortPoints(rays.reshape(-1, 1, 2), camera.K, camera.D)
     else:
-        px, _ = cv2.projectPoints(homogeneous.reshape(-1, 1, 3), zero, zero, camera.K, camera.D)
-    px = px.reshape(rays.shape)
-    return np.where(np.isfinite(px), px, pinhole)
+        px, _ = cv2.projectPoints(_homogeneous(rays).reshape(-1, 1, 3), zero, zero, camera.K, camera.D)
+    px, finite = px.reshape(rays.shape), np.isfinite(px).reshape(rays.shape)
+    return px if finite.all() else np.where(finite, px, _pinhole_px(rays, camera))
+
+
+def _pinhole_px(rays: np.ndarray, camera: Camera) -> np.ndarray:
+    return np.asarray(rays @ camera.K[:2, :2].T + camera.K[:2, 2])
 
 
 def px_from_cam(points_cam_m: np.ndarray, camera: Camera) -> np.ndarray:
@@ -80,14 +89,20 @@ def px_from_cam(points_cam_m: np.ndarray, camera: Camera) -> np.ndarray:
 
 def rays_from_cam(points_cam_m: np.ndarray) -> np.ndarray:
     """Rays of points in front of the camera: (..., 3) m -> (..., 2); points at or behind it are clipped to the side."""
-    depth = np.maximum(points_cam_m[..., 2:], 1e-6)
-    return np.asarray(np.clip(points_cam_m[..., :2] / depth, -_MAX_TAN, _MAX_TAN))
+    return _clipped(points_cam_m[..., :2] / np.maximum(points_cam_m[..., 2:], 1e-6))
+
+
+def _homogeneous(rays: np.ndarray) -> np.ndarray:
+    """(..., 2) rays -> (..., 3) points at a depth of 1."""
+    points = np.ones((*rays.shape[:-1], 3), dtype=rays.dtype)
+    points[..., :2] = rays
+    return points
 
 
 def _directions(rays: np.ndarray) -> np.ndarray:
     """(..., 2) rays -> (..., 3) unit vectors."""
-    homogeneous = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
-    return np.asarray(homogeneous / np.linalg.norm(homogeneous, axis=-1, keepdims=True))
+    points = _homogeneous(rays)
+    return np.asarray(points / np.linalg.norm(points, axis=-1, keepdims=True))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,22 +115,15 @@ class PersonView:
     cam_from_view: np.ndarray
     scale: np.ndarray
 
-    @staticmethod
-    def identity(shape: tuple[int, ...]) -> PersonView:
-        """The camera itself, for people or frames of that shape."""
-        return PersonView(cam_from_view=np.broadcast_to(np.eye(3), (*shape, 3, 3)), scale=np.ones(shape))
-
     def normalise(self, rays: np.ndarray) -> np.ndarray:
         """Camera rays (..., J, 2) -> normalised keypoints (..., J, 2) float32."""
-        homogeneous = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
-        in_view = homogeneous @ self.cam_from_view
+        in_view = _homogeneous(rays) @ self.cam_from_view
         return np.asarray(rays_from_cam(in_view) / self.scale[..., None, None], dtype=np.float32)
 
     def rays(self, kpts: np.ndarray) -> np.ndarray:
         """Normalised keypoints (..., J, 2) -> camera rays (..., J, 2); the inverse of normalise."""
-        in_view = kpts * self.scale[..., None, None]
-        homogeneous = np.concatenate([in_view, np.ones_like(in_view[..., :1])], axis=-1)
-        return rays_from_cam(homogeneous @ np.swapaxes(self.cam_from_view, -1, -2))
+        in_view = _homogeneous(kpts * self.scale[..., None, None])
+        return rays_from_cam(in_view @ np.swapaxes(self.cam_from_view, -1, -2))
 
     def to_cam(self, joints_view_m: np.ndarray) -> np.ndarray:
         """Rotate (..., J, 3) vectors from the view's axes to the camera's."""
@@ -128,6 +136,26 @@ class PersonView:
     def at(self, frame: int | np.ndarray) -> PersonView:
         """The views of one frame, or of some: indices into the last leading axis."""
         return PersonView(cam_from_view=self.cam_from_view[..., frame, :, :], scale=self.scale[..., frame])
+
+
+class CameraView:
+    """The camera itself, for models that take rays as they are. Methods as in PersonView, without the arithmetic."""
+
+    def normalise(self, rays: np.ndarray) -> np.ndarray:
+        """Camera rays (..., J, 2) -> float32."""
+        return _clipped(rays).astype(np.float32)
+
+    def rays(self, kpts: np.ndarray) -> np.ndarray:
+        """The inverse of normalise."""
+        return _clipped(np.asarray(kpts, dtype=np.float64))
+
+    def to_cam(self, joints_view_m: np.ndarray) -> np.ndarray:
+        """Vectors (..., J, 3) as they are, float64."""
+        return np.asarray(joints_view_m, dtype=np.float64)
+
+    def at(self, frame: int | np.ndarray) -> CameraView:
+        """All frames have this view."""
+        return self
 
 
 def view_of(rays: np.ndarray, visible: np.ndarray) -> PersonView:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from occpose_core.admission import Seen, admit, count
-from occpose_core.camera import PersonView, px_from_cam, px_from_rays
+from occpose_core.camera import CameraView, PersonView, px_from_rays, rays_from_cam
 from occpose_core.errors import OccposeError
 from occpose_core.geometry import place_root, stature_m
 from occpose_core.identities import Identities
@@ -121,8 +121,8 @@ class PosePipeline:
         known_m = known_heights_m(self._people.ids, self.config.target_height_m, heights_m)
         self._people.scale_to(heights(self._people.rows["size"], known_m))
         self._people.push(seen.rays, seen.score)
-        filled_px = self._lift(seen, stamp_ns, ahead_s, camera, ground, dropped)
-        skeletons = self._skeletons(seen, filled_px, stamp_ns, camera)
+        filled_rays = self._lift(seen, stamp_ns, ahead_s, ground, dropped)
+        skeletons = self._skeletons(seen, filled_rays, stamp_ns, camera)
         self._people.keep(self._people.rows["started"])
         now = tuple(skeleton.id for skeleton in skeletons)
         lost = tuple(name for name in self._published if name not in now)
@@ -134,11 +134,10 @@ class PosePipeline:
         seen: Seen,
         stamp_ns: int,
         ahead_s: float,
-        camera: Camera,
         ground: GroundPlane | None,
         dropped: Counter[str],
     ) -> np.ndarray | None:
-        """Run the network for all of whom it can tell and update their rows; its 2D pose (N, J, 2) px, if it has one.
+        """Run the network for all of whom it can tell and update their rows; its 2D pose as rays (N, J, 2), if it has one.
 
         ahead_s: since the step before.
         """
@@ -165,11 +164,11 @@ class PosePipeline:
         if lifted.filled is None:
             return None
         filled = np.where(usable[:, None, None], lifted.filled, 0.0)
-        filled_px = np.zeros_like(seen.rays)
-        filled_px[rows] = px_from_rays(view.rays(filled), camera)
-        return filled_px
+        filled_rays = np.zeros_like(seen.rays)
+        filled_rays[rows] = view.rays(filled)
+        return filled_rays
 
-    def _ask(self, rows: np.ndarray, ahead_s: float) -> tuple[PersonView, Lifted]:
+    def _ask(self, rows: np.ndarray, ahead_s: float) -> tuple[PersonView | CameraView, Lifted]:
         """Run the network for some people, and keep what it wants to remember; its answers and their views."""
         people = self._people.rows
         rays, score = people["rays"][rows], people["score"][rows]
@@ -235,7 +234,7 @@ class PosePipeline:
         )
 
     def _skeletons(
-        self, seen: Seen, filled_px: np.ndarray | None, stamp_ns: int, camera: Camera
+        self, seen: Seen, filled_rays: np.ndarray | None, stamp_ns: int, camera: Camera
     ) -> tuple[Skeleton3D, ...]:
         """Everybody who is seen now or was within hold_s."""
         people, config = self._people, self.config
@@ -243,22 +242,24 @@ class PosePipeline:
         joints = people.pose_cam_m(stamp_ns, config.velocity_time_s)[1]
         grown = config.hold_growth_mps * np.minimum(since_s, config.hold_s)
         sigma = np.hypot(people.rows["sigma_m"], grown[:, None])
-        px = px_from_cam(joints, camera)
-        if filled_px is not None:
+        rays = rays_from_cam(joints)
+        if filled_rays is not None:
             # of a person who is hidden entirely the network does not know how the root moves on
             placed = (people.rows["answered_ns"] == stamp_ns) & seen.visible.any(axis=-1)
-            px = np.where(placed[:, None, None], filled_px, px)
-        px = np.where(seen.visible[..., None], seen.xy_px, px)
-        origin = np.where(seen.visible, Origin.MEASURED, Origin.FILLED).astype(np.uint8)
+            rays = np.where(placed[:, None, None], filled_rays, rays)
+        px = np.where(seen.visible[..., None], seen.xy_px, px_from_rays(rays, camera)).astype(np.float32)
+        origin = np.full(sigma.shape, Origin.FILLED, dtype=np.uint8)
+        origin[seen.visible] = Origin.MEASURED
         origin[sigma > config.unknown_sigma_m] = Origin.UNKNOWN
+        joints, sigma = joints.astype(np.float32), sigma.astype(np.float32)
         return tuple(
             Skeleton3D(
                 id=people.ids[row],
                 state=State.TRACKED if since_s[row] == 0 else State.OCCLUDED,
-                joints_cam_m=joints[row].astype(np.float32),
-                sigma_m=sigma[row].astype(np.float32),
+                joints_cam_m=joints[row],
+                sigma_m=sigma[row],
                 origin=origin[row],
-                kpts_px=px[row].astype(np.float32),
+                kpts_px=px[row],
                 height_m=float(people.rows["height_m"][row]),
                 metric=bool(people.rows["metric"][row]),
                 scale_source=ScaleSource(people.rows["source"][row]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 
@@ -93,7 +94,7 @@ class Camera:
                 f"{self.distortion_model} takes {' or '.join(map(str, allowed))} finite coefficients, got {D.tolist()}"
             )
 
-    @property
+    @cached_property
     def distorted(self) -> bool:
         """Whether any distortion coefficient is not zero (or the model is a fisheye, which zeros do not turn off)."""
         return bool(np.any(self.D)) or self.distortion_model == "equidistant"

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from occpose_core.camera import PersonView, view_of
+from occpose_core.camera import CameraView, PersonView, view_of
 from occpose_core.checkpoint import NORMALISATION, RAYS, ModelFileError, ModelInfo
 from occpose_core.skeleton import H36M17
 
@@ -19,13 +19,13 @@ FRAME_S = 1 / 30  # time since the frame before, where nobody tells
 DEFAULT_SIGMA_M = (0.05, 0.15)
 
 # Normalisation -> the views that rays (..., J, 2) with visible (..., J) make.
-_VIEWS: dict[str, Callable[[np.ndarray, np.ndarray], PersonView]] = {
+_VIEWS: dict[str, Callable[[np.ndarray, np.ndarray], PersonView | CameraView]] = {
     NORMALISATION: view_of,
-    RAYS: lambda _, visible: PersonView.identity(visible.shape[:-1]),
+    RAYS: lambda rays, visible: CameraView(),
 }
 
 
-def views_for(info: ModelInfo, rays: np.ndarray, visible: np.ndarray) -> PersonView:
+def views_for(info: ModelInfo, rays: np.ndarray, visible: np.ndarray) -> PersonView | CameraView:
     """The views in which a model takes people, and whose axes its answers have.
 
     rays: (..., J, 2) in the camera frame. visible: (..., J) bool.
