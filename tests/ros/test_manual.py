@@ -20,7 +20,7 @@ def section(page: str, title: str) -> str:
     return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
-def test_the_table_of_parameters_names_all_and_marks_those_that_are_live():
+def test_the_table_of_parameters_names_all_and_marks_those_that_are_live() -> None:
     cells = [line.split("|")[2] for line in section("ros.md", "Parameters").splitlines() if line.startswith("| ")]
     named = re.findall(r"`(\w+)`(\\\*)?", " ".join(cells))
     assert sorted((name, bool(star)) for name, star in named) == sorted(
@@ -51,7 +51,7 @@ def _texts(node: ast.AST) -> Iterator[str]:
     yield from (part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str))
 
 
-def test_every_reason_of_a_drop_is_explained():
+def test_every_reason_of_a_drop_is_explained() -> None:
     explained = set(re.findall(r"`(\w+)`", section("diagnostics.md", "What is dropped, and why")))
     used = {reason for path in SOURCES for reason in reasons(ast.parse(path.read_text(encoding="utf-8")))}
     assert len(used) > 20
