@@ -41,9 +41,12 @@ class Seen:
     def on_rows(self, rows: np.ndarray, count: int) -> Seen:
         """Person i moved to row rows[i] of `count`; a negative row leaves the person out, other rows see nothing."""
 
+        kept = rows >= 0
+        to = rows[kept]
+
         def moved(values: np.ndarray) -> np.ndarray:
             out = np.zeros((count, *values.shape[1:]), dtype=values.dtype)
-            out[rows[rows >= 0]] = values[rows >= 0]
+            out[to] = values[kept]
             return out
 
         return Seen(xy_px=moved(self.xy_px), rays=moved(self.rays), score=moved(self.score))
@@ -65,7 +68,7 @@ def admit(
             )
     xy_px = np.stack([person.xy_px for person in people]) if people else np.zeros((0, _J, 2), dtype=np.float32)
     score = np.stack([person.score for person in people]) if people else np.zeros((0, _J), dtype=np.float32)
-    score = np.where(score > 0, score * _trust(xy_px, config.image_margin, camera), np.float32(0))
+    score = score * _trust(xy_px, config.image_margin, camera)
     visible = (score > 0) & (score >= config.min_score)
     chosen = _unique([person.id for person in people], np.where(visible, score, 0).sum(axis=-1), dropped)
     xy_px, score, visible = xy_px[chosen], score[chosen], visible[chosen]
@@ -78,9 +81,9 @@ def admit(
 def _trust(xy_px: np.ndarray, margin: float, camera: Camera) -> np.ndarray:
     """(P, J) float32: 1 in the image, falling to 0 at the margin (image sizes); 0 where a coordinate is not finite."""
     size = np.array([camera.width, camera.height], dtype=np.float32)
-    outside = np.maximum(-xy_px, xy_px - size) / size
-    trust = np.where(outside > 0, 1 - outside / max(margin, 1e-6), 1)
-    return np.asarray(np.where(np.isfinite(xy_px), np.maximum(trust, 0), 0).min(axis=-1), dtype=np.float32)
+    outside = (np.maximum(-xy_px, xy_px - size) / size).max(axis=-1)  # NaN if any is
+    margin = max(margin, 1e-6)
+    return np.asarray(np.where(outside < margin, 1 - np.maximum(outside, 0) / margin, 0), dtype=np.float32)
 
 
 def _unique(ids: list[str], score: np.ndarray, dropped: Counter[str]) -> np.ndarray:

@@ -63,8 +63,9 @@ class Identities:
         self, ids: list[str], seen: Seen, people: People, stamp_ns: int, config: PipelineConfig
     ) -> tuple[np.ndarray, np.ndarray]:
         """(P,) rows, -1 = a newcomer; and (P,) bool: is not where the bearer of the id can be."""
-        root, joints = people.pose_cam_m(stamp_ns, config.velocity_time_s)
-        expected = Expected(rays=rays_from_cam(joints), depth_m=root[:, 2], since_s=people.since_s(stamp_ns))
+        since_s = people.since_s(stamp_ns)
+        root, joints = people.pose_cam_m(since_s, config.velocity_time_s)
+        expected = Expected(rays=rays_from_cam(joints), depth_m=root[:, 2], since_s=since_s)
         row_of = {name: row for row, name in enumerate(self._detectors.values()) if name}
         bearer = np.array([row_of.get(name, -1) for name in ids], dtype=np.int64)
         known = np.flatnonzero(bearer >= 0)
@@ -76,26 +77,25 @@ class Identities:
         if len(doubtful):
             given = seen.rays[doubtful], seen.visible[doubtful], expected.at(bearer[doubtful])
             jumped[doubtful] = median_m(*given) > config.jump_m + config.jump_mps * given[-1].since_s
-        free = np.ones(len(people), dtype=bool)
-        free[rows[rows >= 0]] = False
-        asking = (rows < 0) & seen.visible.any(axis=-1)
+        asking = np.flatnonzero((rows < 0) & seen.visible.any(axis=-1))
         if self._trust.believed:
-            asking &= ~self._forgotten(ids)
-        self._assign(rows, np.flatnonzero(asking), np.flatnonzero(free), seen, expected, np.where(jumped, -1, bearer))
+            asking = np.array([person for person in asking if not self._forgotten(ids[person])], dtype=np.int64)
+        if len(asking):
+            free = np.ones(len(people), dtype=bool)
+            free[rows[rows >= 0]] = False
+            self._assign(rows, asking, np.flatnonzero(free), seen, expected, np.where(jumped, -1, bearer))
         right = rows[known] == bearer[known]
         self._trust.learn(right=int(right.sum()), wrong=int((~right).sum()))
         return rows, jumped
 
-    def _forgotten(self, ids: list[str]) -> np.ndarray:
-        """(P,) bool: the id is of somebody who has been away for too long, and so of nobody who is known."""
-        return np.array([name in self._met and self._met[name] not in self._detectors for name in ids], dtype=bool)
+    def _forgotten(self, name: str) -> bool:
+        """The id is of somebody who has been away for too long, and so of nobody who is known."""
+        return name in self._met and self._met[name] not in self._detectors
 
     def _assign(
         self, rows: np.ndarray, asking: np.ndarray, free: np.ndarray, seen: Seen, expected: Expected, bearer: np.ndarray
     ) -> None:
         """Write into `rows` which of the free rows the asking people fit best; bearer: (P,) row of the id, or -1."""
-        if not len(asking) or not len(free):
-            return
         gain = STRANGER - misfit(seen.rays[asking, None], seen.visible[asking, None], expected.at(free))
         own = bearer[asking, None] == free
         least = 0.0 if self._trust.believed else -np.inf  # who is not too far from the bearer of the id, is them

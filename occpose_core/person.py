@@ -26,9 +26,9 @@ class People:
     measured_ns: stamp of the last lifted frame; lifted: how many there are
     answered_ns: stamp of the last pose, which a network that remembers gives for hidden people, too
     ray, log_depth: filter states of the root's place, as x / z, y / z and log z; placed: whether they have a past
-    joints: filter state of the root-relative pose (J, 3), m, camera axes
+    joints: filter state of the root-relative pose (J, 3), m, camera axes; only its answer if poses are not smoothed
     bone (J, 3), bone_sigma_m, bone_seen, bone_ns (J,): each joint relative to its parent when both were last measured,
-        how sure that was, whether and when
+        how sure that was, whether and when; only if bones are joined
     sigma_m (J,): of the last pose
     size: what is known of the person's size (scale.SIZE); height_m, source, metric: the stature that all of the above
         is scaled to, where from (ScaleSource), and whether it is to be relied on
@@ -103,14 +103,14 @@ class People:
         """(N,) seconds since the last lifted frame; inf for rows not started."""
         return np.where(self.rows["started"], (stamp_ns - self.rows["measured_ns"]) * 1e-9, np.inf)
 
-    def pose_cam_m(self, stamp_ns: int, velocity_time_s: float) -> tuple[np.ndarray, np.ndarray]:
+    def pose_cam_m(self, since_s: np.ndarray, velocity_time_s: float) -> tuple[np.ndarray, np.ndarray]:
         """Roots (N, 3) and joints (N, J, 3), if the root's velocity fades with velocity_time_s since the last frame."""
-        since_s = np.where(self.rows["started"], self.since_s(stamp_ns), 0.0)
         ahead_s = velocity_time_s * (1.0 - np.exp(-since_s[:, None] / velocity_time_s))
         ray, log_depth = (
             state["answer"] + state["rate"] * ahead_s for state in (self.rows["ray"], self.rows["log_depth"])
         )
-        root = np.exp(log_depth) * np.concatenate([ray, np.ones_like(log_depth)], axis=-1)
+        depth = np.exp(log_depth)
+        root = np.concatenate([depth * ray, depth], axis=-1)
         return root, self.rows["joints"]["answer"] + root[:, None]
 
     def scale_to(self, heights: Heights) -> None:
@@ -120,6 +120,9 @@ class People:
         """
         rows = self.rows
         ratio = np.where(rows["started"], heights.height_m / np.where(rows["started"], rows["height_m"], 1.0), 1.0)
+        rows["height_m"], rows["source"], rows["metric"] = heights.height_m, heights.source, heights.metric
+        if (ratio == 1.0).all():
+            return
         for name in ("sample", "answer"):
             rows["log_depth"][name] += np.log(ratio)[:, None]
         for name in ("sample", "answer", "rate"):
@@ -127,7 +130,6 @@ class People:
         rows["bone"] *= ratio[:, None, None]
         rows["bone_sigma_m"] *= ratio[:, None]
         rows["sigma_m"] *= ratio[:, None]
-        rows["height_m"], rows["source"], rows["metric"] = heights.height_m, heights.source, heights.metric
 
     def update(
         self,
@@ -156,10 +158,11 @@ class People:
         rows["ray"] = euro.step(ray, rows["ray"], dt_s, unit_m=depth)
         rows["log_depth"] = euro.step(log_depth, rows["log_depth"], dt_s, config.depth_trust, unit_m=depth)
         rows["placed"] = True
-        measured = measured_bones(visible)
-        rows["bone"][measured] = bone_vectors(rows["joints"]["answer"])[measured]
-        rows["bone_sigma_m"][measured] = sigma_m[measured]
-        rows["bone_ns"][measured], rows["bone_seen"][measured] = stamp_ns, True
+        if self._fuse:
+            measured = measured_bones(visible)
+            rows["bone"][measured] = bone_vectors(rows["joints"]["answer"])[measured]
+            rows["bone_sigma_m"][measured] = sigma_m[measured]
+            rows["bone_ns"][measured], rows["bone_seen"][measured] = stamp_ns, True
         rows["measured_ns"], rows["started"], rows["size"] = stamp_ns, True, size
         rows["lifted"] += 1
         self.rows[which] = rows
@@ -193,10 +196,13 @@ class People:
             moved_m = config.hold_growth_mps * (stamp_ns - rows["bone_ns"]) * 1e-9
             held_sigma_m = np.where(rows["bone_seen"], np.hypot(rows["bone_sigma_m"], moved_m), np.inf)
             joints_root_m, sigma_m = fuse(joints_root_m, sigma_m, visible, rows["bone"], held_sigma_m)
-        euro = OneEuro(min_cutoff_hz=config.min_cutoff_hz if self._smooth else 0.0, beta=config.beta)
-        dt_s = np.where(rows["started"], (stamp_ns - rows["answered_ns"]) * 1e-9, np.inf)
-        trust = np.where(visible, 1.0, config.filled_trust)
-        rows["joints"] = euro.step(joints_root_m, rows["joints"], dt_s[:, None], trust)
+        if self._smooth:
+            euro = OneEuro(min_cutoff_hz=config.min_cutoff_hz, beta=config.beta)
+            dt_s = np.where(rows["started"], (stamp_ns - rows["answered_ns"]) * 1e-9, np.inf)
+            trust = np.where(visible, 1.0, config.filled_trust)
+            rows["joints"] = euro.step(joints_root_m, rows["joints"], dt_s[:, None], trust)
+        else:
+            rows["joints"]["answer"] = joints_root_m
         rows["sigma_m"], rows["answered_ns"] = sigma_m, stamp_ns
         return joints_root_m, sigma_m
 
@@ -207,10 +213,9 @@ def _depth_gain(joints_root_m: np.ndarray, visible: np.ndarray, dt_s: np.ndarray
     The variance of a distance is inverse to the squares by which the visible joints spread across the view. From half
     of the whole body's on it is followed at once; below, the less the smaller, and the more the longer ago the last.
     """
-    spread = [
-        np.where(mask[..., None], xy - xy.mean(axis=1, where=mask[..., None], keepdims=True), 0.0)
-        for xy, mask in ((joints_root_m[..., :2], visible), (joints_root_m[..., :2], np.ones_like(visible)))
-    ]
-    seen, whole = ((each**2).sum(axis=(1, 2)) for each in spread)
+    xy = joints_root_m[..., :2]
+    joints = np.stack([visible, np.ones_like(visible)])[..., None]  # those that are seen, and the whole body
+    centre = (joints * xy).sum(axis=-2, keepdims=True) / np.maximum(joints.sum(axis=-2, keepdims=True), 1)
+    seen, whole = (joints * (xy - centre) ** 2).sum(axis=(-2, -1))
     trust = np.minimum(2.0 * seen / np.maximum(whole, np.finfo(float).tiny), 1.0) ** 2
     return np.asarray(1.0 - (1.0 - trust) ** (dt_s / _FRAME_S))

@@ -113,7 +113,7 @@ class PosePipeline:
                 return PipelineOutput(stamp_ns=stamp_ns, dropped={reason: 1}, answered=False)
         dropped: Counter[str] = Counter()
         ids, seen = admit(people, self.config, camera, dropped)
-        if self._camera is not None and refocused(self._camera, camera):
+        if self._camera not in (None, camera) and refocused(self._camera, camera):
             refocus(self._people, self._camera, camera, seen)
         self._stamp_ns, self._camera = stamp_ns, camera
         self._people.keep(self._people.since_s(stamp_ns) <= self.config.gap_s)
@@ -137,7 +137,7 @@ class PosePipeline:
         ground: GroundPlane | None,
         dropped: Counter[str],
     ) -> np.ndarray | None:
-        """Run the network for all of whom it can tell and update their rows; its 2D pose as rays (N, J, 2), if it has one.
+        """Run the network for all of whom it can tell and update their rows; its 2D pose as rays (N, J, 2), if any.
 
         ahead_s: since the step before.
         """
@@ -155,11 +155,12 @@ class PosePipeline:
         sigma = np.where(seen.visible[rows], *DEFAULT_SIGMA_M) if lifted.sigma_m is None else lifted.sigma_m
         usable = finite & (stature_m(joints) > _SMALLEST_STATURE_M)
         count(dropped, "non_finite", int((~usable).sum()))
-        people.restart(rows[~usable])
+        if not usable.all():
+            people.restart(rows[~usable])
         placed = usable & enough[rows]
         self._place(rows[placed], joints[placed], sigma[placed], seen, stamp_ns, ground, dropped)
-        if info.remembers:
-            hidden = usable & ~enough[rows]
+        hidden = usable & ~enough[rows]
+        if hidden.any():
             self._predict(rows[hidden], joints[hidden], sigma[hidden], seen, stamp_ns)
         if lifted.filled is None:
             return None
@@ -239,7 +240,7 @@ class PosePipeline:
         """Everybody who is seen now or was within hold_s."""
         people, config = self._people, self.config
         since_s = people.since_s(stamp_ns)
-        joints = people.pose_cam_m(stamp_ns, config.velocity_time_s)[1]
+        joints = people.pose_cam_m(since_s, config.velocity_time_s)[1]
         grown = config.hold_growth_mps * np.minimum(since_s, config.hold_s)
         sigma = np.hypot(people.rows["sigma_m"], grown[:, None])
         rays = rays_from_cam(joints)
@@ -248,7 +249,7 @@ class PosePipeline:
             placed = (people.rows["answered_ns"] == stamp_ns) & seen.visible.any(axis=-1)
             rays = np.where(placed[:, None, None], filled_rays, rays)
         px = np.where(seen.visible[..., None], seen.xy_px, px_from_rays(rays, camera)).astype(np.float32)
-        origin = np.full(sigma.shape, Origin.FILLED, dtype=np.uint8)
+        origin = np.full(sigma.shape, Origin.FILLED.value, dtype=np.uint8)
         origin[seen.visible] = Origin.MEASURED
         origin[sigma > config.unknown_sigma_m] = Origin.UNKNOWN
         joints, sigma = joints.astype(np.float32), sigma.astype(np.float32)
@@ -271,7 +272,6 @@ class PosePipeline:
 def _finite(lifted: Lifted) -> np.ndarray:
     """(B,) bool: whether all that the network says and keeps of a person is finite, and no sigma negative."""
     answers = [lifted.joints_root_m, lifted.sigma_m, lifted.filled, lifted.state]
-    finite = [np.isfinite(x).reshape(len(x), -1).all(axis=-1) for x in answers if x is not None]
-    if lifted.sigma_m is not None:
-        finite.append((lifted.sigma_m >= 0).all(axis=-1))
-    return np.asarray(np.logical_and.reduce(finite))
+    values = np.concatenate([x.reshape(len(x), -1) for x in answers if x is not None], axis=-1)
+    finite = np.isfinite(values).all(axis=-1)
+    return np.asarray(finite if lifted.sigma_m is None else finite & (lifted.sigma_m >= 0).all(axis=-1))

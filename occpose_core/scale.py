@@ -107,7 +107,7 @@ class Placed:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Heights:
-    """Statures of R people: height_m (R,); source (R,) of ScaleSource; sd (R,), relative; metric (R,) bool."""
+    """Statures of R people: height_m (R,); source (R,) of ScaleSource; sd (R,), relative, inf where it is assumed."""
 
     height_m: np.ndarray
     source: np.ndarray
@@ -116,7 +116,7 @@ class Heights:
     @property
     def metric(self) -> np.ndarray:
         """(R,) bool: sure enough to be relied on."""
-        return np.asarray((self.source != ScaleSource.ASSUMED) & (self.sd < METRIC_SD))
+        return np.asarray(self.sd < METRIC_SD)
 
 
 def check_heights(by_id_m: Mapping[str, float]) -> None:
@@ -134,18 +134,27 @@ def known_heights_m(ids: Sequence[str], of_all_m: float | None, by_id_m: Mapping
 
 def heights(size: np.ndarray, known_m: np.ndarray) -> Heights:
     """How tall people (R,) of dtype SIZE are taken to be; known_m: (R,), NaN where not known."""
-    learned = size["ground_s"] > 0
-    log_posterior = _LOG_PRIOR + size["log_likelihood"]
+    known = np.isfinite(known_m)
+    learned = (size["ground_s"] > 0) & ~known
+    found = Heights(
+        height_m=np.where(known, known_m, ASSUMED_HEIGHT_M),
+        source=np.full(len(size), ScaleSource.ASSUMED.value, dtype=np.uint8),
+        sd=np.where(known, 0.0, np.inf),
+    )
+    found.source[known], found.source[learned] = ScaleSource.KNOWN, ScaleSource.GROUND
+    if learned.any():
+        found.height_m[learned], found.sd[learned] = _learned(size["log_likelihood"][learned])
+    return found
+
+
+def _learned(log_likelihood: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean statures (R,) m and their relative standard deviations (R,), by the likelihoods (R, G)."""
+    log_posterior = _LOG_PRIOR + log_likelihood
     weight = np.exp(log_posterior - log_posterior.max(axis=-1, keepdims=True))
     weight /= weight.sum(axis=-1, keepdims=True)
     mean = weight @ _LOG_STATURES
     variance = np.maximum(weight @ _LOG_STATURES**2 - mean**2, 0.0) + _COMMON_SD**2
-    known = np.isfinite(known_m)
-    source = np.where(known, ScaleSource.KNOWN, np.where(learned, ScaleSource.GROUND, ScaleSource.ASSUMED))
-    learned_m = np.where(learned, np.exp(mean), ASSUMED_HEIGHT_M)
-    return Heights(
-        height_m=np.where(known, known_m, learned_m), source=source, sd=np.where(known, 0.0, np.sqrt(variance))
-    )
+    return np.exp(mean), np.sqrt(variance)
 
 
 def network_stature_m(size: np.ndarray) -> np.ndarray:

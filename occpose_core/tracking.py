@@ -5,6 +5,7 @@ All misfits are -2 log likelihoods, up to a constant: a difference of 14 is odds
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +39,7 @@ class Trust:
     @property
     def bonus(self) -> float:
         """What a misfit loses if the detector's id says the same."""
-        return 2.0 * float(np.log(np.clip(self.odds, 1.0, _RIGHT)))
+        return 2.0 * math.log(min(max(self.odds, 1.0), _RIGHT))
 
     @property
     def believed(self) -> bool:
@@ -78,18 +79,19 @@ def misfit(rays: np.ndarray, visible: np.ndarray, expected: Expected) -> np.ndar
 
     Place and shape count apart: a hidden person walks on, but keeps their size and hardly changes their pose.
     """
-    since_s, joints = expected.since_s, np.maximum(visible.sum(axis=-1), 1)
+    since_s, shown = expected.since_s, visible.sum(axis=-1)
+    joints = np.maximum(shown, 1)
     away_m = np.where(visible[..., None], (rays - expected.rays) * expected.depth_m[:, None, None], 0.0)
     shift_m = away_m.sum(axis=-2) / joints[..., None]
     shift_sq = (shift_m**2).sum(axis=-1)
     shape_sq = np.maximum((away_m**2).sum(axis=(-1, -2)) / joints - shift_sq, 0.0)
     shape_var = (_SHAPE_M + _SHAPE_MPS * since_s) ** 2
     place_var = (_PLACE_M + _PLACE_MPS * since_s) ** 2 + shape_var / joints
-    freedom = _SHAPE_FREEDOM * visible.mean(axis=-1)
+    freedom = _SHAPE_FREEDOM / visible.shape[-1] * shown
     vague = 4.0 * np.log1p(_PLACE_MPS / _PLACE_M * since_s)
     vague = vague + 2.0 * freedom * np.log1p(_SHAPE_MPS / _SHAPE_M * since_s)
     fit = shift_sq / place_var + freedom * shape_sq / shape_var + vague
-    return np.asarray(np.where(visible.any(axis=-1), fit, 0.0))
+    return np.asarray(np.where(shown > 0, fit, 0.0))
 
 
 def assign(gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
