@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from occpose_core.checkpoint import ModelInfo
-from occpose_core.errors import OccposeError
 from occpose_core.files import make_folder, refuse_existing
 from occpose_core.report import text_table, write_html, write_json
 from occpose_core.runtime import DEFAULT_MODEL, load
 from occpose_ros.bag import BagReader, BagWriter, Record, typestore
 from occpose_ros.bag_report import latency_figures, make_report, tables
-from occpose_ros.interrupts import stopping_in_order
+from occpose_ros.interrupts import with_node
 from occpose_ros.live import RECORDED, LiveError, NodeProcess, Player, Recording, own_domain, ros_missing
 from occpose_ros.replay import Topics, find_topics
 from occpose_ros.score import Score, score
@@ -198,15 +197,7 @@ On a machine with ROS 2, beside your own detector:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; 0 if it worked, 2 with one sentence if it could not, 130 if it was interrupted."""
-    try:
-        with stopping_in_order():
-            return run(_arguments(argv))
-    except OccposeError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\ndemo: interrupted; pose_node is stopped", file=sys.stderr)
-        return 130
+    return with_node("demo", lambda: run(_arguments(argv)))
 
 
 if __name__ == "__main__":

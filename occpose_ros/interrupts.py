@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from occpose_core.errors import OccposeError
 
 
 @contextlib.contextmanager
@@ -27,6 +30,19 @@ def stopping_in_order() -> Iterator[None]:
 
     with _handled((signal.SIGTERM, signal.SIGHUP), interrupt):
         yield
+
+
+def with_node(name: str, work: Callable[[], int]) -> int:
+    """The exit status of a command that runs a node: that of `work`; 2 if the user can mend it, 130 if interrupted."""
+    try:
+        with stopping_in_order():
+            return work()
+    except OccposeError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\n{name}: interrupted; pose_node is stopped", file=sys.stderr)
+        return 130
 
 
 @contextlib.contextmanager

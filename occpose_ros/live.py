@@ -24,7 +24,7 @@ from typing import Any
 from occpose_core.errors import OccposeError
 from occpose_ros.bag import CAMERA_INFO_TYPE, KEYPOINTS_TYPE, MARKERS_TYPE, SKELETON_INFO_TYPE, SKELETONS_TYPE, Record
 from occpose_ros.interrupts import held_back
-from occpose_ros.message_types import message_class
+from occpose_ros.message_types import message_class, stamp_ns_from_cdr
 
 _READY_S = 60.0  # a cold start on a loaded machine: imports, model, discovery
 _SILENCE_S = 2.0  # after which the node has no more answers: it dropped some messages
@@ -155,6 +155,10 @@ class Recording:
     diagnostics: dict[str, str] = field(default_factory=dict)
     sent_ns: list[int] = field(default_factory=list)
     wall_s: float = 0.0
+
+    def answered_ns(self) -> dict[int, int]:
+        """When the skeletons of each stamp came, on the clock of sent_ns."""
+        return {stamp_ns_from_cdr(raw): came_ns for topic, raw, came_ns in self.messages if topic == "skeletons"}
 
     def dropped(self) -> dict[str, int]:
         """What the node left out: reason -> count."""

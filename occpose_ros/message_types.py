@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import array
 import importlib
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ import numpy as np
 from occpose_core.errors import OccposeError
 
 NANOSECONDS = 1_000_000_000
+# The stamp of a header that a serialised message begins with, behind four bytes that say "little-endian".
+_CDR_STAMP, _CDR_STAMP_AT = struct.Struct("<iI"), 4
 _PACKAGES = {
     "builtin_interfaces": ("Time", "Duration"),
     "std_msgs": ("Header", "ColorRGBA"),
@@ -100,6 +103,17 @@ def message_class(name: str) -> Any:
 def stamp_ns_from_msg(stamp: Any) -> int:
     """Nanoseconds of a builtin_interfaces/Time."""
     return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
+
+
+def stamp_ns_from_cdr(raw: bytes) -> int:
+    """Nanoseconds of the stamp of a serialised message that begins with a header; nothing else is unpacked."""
+    sec, nanosec = _CDR_STAMP.unpack_from(raw, _CDR_STAMP_AT)
+    return int(sec) * NANOSECONDS + int(nanosec)
+
+
+def stamp_cdr(raw: bytearray, stamp_ns: int) -> None:
+    """Give a serialised message that begins with a header another stamp, in place."""
+    _CDR_STAMP.pack_into(raw, _CDR_STAMP_AT, *divmod(stamp_ns, NANOSECONDS))
 
 
 def stamp_to_msg(stamp_ns: int, types: MessageTypes) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from occpose_ros.bag import KEYPOINTS_TYPE, SKELETON_INFO_TYPE, SKELETONS_TYPE, Record, typestore
 from occpose_ros.live import LiveError, NodeProcess, Player, own_domain
-from occpose_ros.message_types import MessageTypes, header_to_msg, stamp_ns_from_msg
+from occpose_ros.message_types import MessageTypes, header_to_msg
 
 RATE_HZ = 30
 _WARM_UPS = RATE_HZ  # messages: the first ones also wait for discovery
@@ -48,9 +48,7 @@ def round_trip(
         code = node.stop()
     if code:
         raise LiveError(f"{module} stopped with exit code {code} instead of 0: {node.last_words()}")
-    received_ns_of = {
-        _stamp_ns(raw): received_ns for topic, raw, received_ns in recording.messages if topic == "skeletons"
-    }
+    received_ns_of = recording.answered_ns()
     counted = list(zip(records, recording.sent_ns, strict=True))[_WARM_UPS:]
     latency_ms = [
         1e-6 * (received_ns_of[record.stamp_ns] - sent_ns)
@@ -60,11 +58,6 @@ def round_trip(
     if not latency_ms:
         raise LiveError(f"{module} answered none of {len(counted)} messages; leave the machine to the benchmark")
     return RoundTrip(latency_ms=latency_ms, sent=len(counted))
-
-
-def _stamp_ns(skeletons: bytes) -> int:
-    message: Any = typestore().deserialize_cdr(skeletons, SKELETONS_TYPE)
-    return stamp_ns_from_msg(message.header.stamp)
 
 
 def film(images: Sequence[Any]) -> Iterator[Record]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import struct
 import sys
 import time
 from collections import Counter
@@ -30,15 +29,14 @@ from occpose_ros.bag import KEYPOINTS_TYPE, SKELETON_INFO_TYPE, SKELETONS_TYPE, 
 from occpose_ros.bag_report import latency_figures
 from occpose_ros.crowd import passers_by
 from occpose_ros.demo import SAMPLE
-from occpose_ros.interrupts import stopping_in_order
+from occpose_ros.interrupts import with_node
 from occpose_ros.live import NodeProcess, Player, Recording, own_domain, ros_missing
 from occpose_ros.machine import machine, machine_line
+from occpose_ros.message_types import stamp_cdr
 from occpose_ros.replay import find_topics
 
 _LISTENED = {"skeletons": SKELETONS_TYPE, "skeleton_info": SKELETON_INFO_TYPE}
 _BEGIN_NS = 1_000_000_000
-_STAMP = struct.Struct("<iI")  # of builtin_interfaces/Time, little-endian, behind four bytes that say so
-_STAMP_AT = 4
 _WARM_SHARE = 0.2  # of the rounds: caches fill, the allocator finds its size
 _SAMPLE_S = 1.0
 # What passes. Less than this many MB an hour cannot be told from noise in ten minutes.
@@ -96,13 +94,8 @@ def _stamped(film: Sequence[tuple[int, bytearray]], number: int) -> Iterator[Rec
     """The round with its stamps, which go back to those of the round before but are never the same: a ns later."""
     for since_ns, raw in film:
         stamp_ns = _BEGIN_NS + since_ns + number
-        _STAMP.pack_into(raw, _STAMP_AT, *divmod(stamp_ns, 10**9))
+        stamp_cdr(raw, stamp_ns)
         yield Record(topic="/keypoints", msgtype=KEYPOINTS_TYPE, stamp_ns=stamp_ns, raw=bytes(raw), message=None)
-
-
-def _stamp_ns(raw: bytes) -> int:
-    sec, nanosec = _STAMP.unpack_from(raw, _STAMP_AT)
-    return int(sec) * 10**9 + int(nanosec)
 
 
 def soak(film: Sequence[tuple[int, bytearray]], camera_info: bytes, minutes: float, people: int) -> Soak:
@@ -135,7 +128,7 @@ def soak(film: Sequence[tuple[int, bytearray]], camera_info: bytes, minutes: flo
 def _count(seen: Soak, records: Sequence[Record], recording: Recording) -> None:
     """Add a round: its answers by stamp, and the node's counters, which go on from round to round."""
     sent_ns = {record.stamp_ns: sent_ns for record, sent_ns in zip(records, recording.sent_ns, strict=True)}
-    answers = {_stamp_ns(raw): heard_ns for topic, raw, heard_ns in recording.messages if topic == "skeletons"}
+    answers = recording.answered_ns()
     answered = answers.keys() & sent_ns.keys()
     seen.sent += len(sent_ns)
     seen.answered += len(answered)
@@ -267,15 +260,7 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the soak test; 0 passed, 1 beyond limits, 2 could not, 130 interrupted."""
-    try:
-        with stopping_in_order():
-            return run(_arguments(argv))
-    except OccposeError as error:
-        print(f"soak: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nsoak: interrupted; pose_node is stopped", file=sys.stderr)
-        return 130
+    return with_node("soak", lambda: run(_arguments(argv)))
 
 
 if __name__ == "__main__":
