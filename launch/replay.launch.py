@@ -4,6 +4,8 @@ ros2 launch occpose_ros replay.launch.py bag:=my_bag
 ros2 launch occpose_ros replay.launch.py --show-args
 """
 
+from pathlib import Path
+
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -29,6 +31,8 @@ def played_topics(given: dict[str, str]) -> list[str]:
 def play(context: LaunchContext) -> list:
     """`ros2 bag play` in the bag's own time."""
     given = {name: LaunchConfiguration(name).perform(context) for name in NAMES}
+    if not Path(given["bag"]).exists():  # else the node would wait for a player that is gone
+        raise RuntimeError(f"bag must be a .mcap file or a rosbag2 folder, got {given['bag']!r}: it does not exist")
     command = ["ros2", "bag", "play", given["bag"], "--clock", "100", "--rate", given["rate"]]
     command += ["--loop"] if given["loop"] == "true" else []
     if given["input"] != "hri":  # which has a topic for each person, named in the bag only

@@ -119,7 +119,7 @@ def test_launch_files_describe_a_launch(path):
     from launch import LaunchContext
 
     context = LaunchContext()
-    context.launch_configurations["bag"] = "some_bag"
+    context.launch_configurations["bag"] = str(ROOT / "samples" / "two_people.mcap")
     pose = described(ROOT / "launch" / "pose.launch.py").entities  # replay.launch.py includes it, with its arguments
     description = described(path)
     for entity in [*pose, *description.entities]:
@@ -176,16 +176,16 @@ def test_troubleshooting_names_what_the_nodes_say():
         pytest.param({"input": "hri"}, None, id="every topic, for each person has one"),
     ],
 )
-def test_a_replay_plays_the_input_alone(arguments, played):
+def test_a_replay_plays_the_input_alone(arguments, played, tmp_path):
     pytest.importorskip("launch_ros", reason="launch_ros is not on PyPI: needs a ROS installation")
     from launch import LaunchContext
 
     context = LaunchContext()
     defaults = {"keypoints": "keypoints", "camera_info": "camera_info", "image": "image", "image_transport": "raw"}
-    bag = {"bag": "b", "rate": "1.0", "loop": "false", "input": "", "overlay": "false", "namespace": ""}
+    bag = {"bag": str(tmp_path), "rate": "1.0", "loop": "false", "input": "", "overlay": "false", "namespace": ""}
     context.launch_configurations.update({**defaults, **bag, **arguments})
     *_, function = described(ROOT / "launch" / "replay.launch.py").entities
     (process,) = function.execute(context)
     words = [word[0].perform(context) for word in process.process_description.cmd]
-    assert words[:4] == ["ros2", "bag", "play", "b"]
+    assert words[:4] == ["ros2", "bag", "play", str(tmp_path)]
     assert words[7:] == ["1.0", *(["--topics", *played, "/tf", "/tf_static"] if played else [])]

@@ -177,6 +177,12 @@ def test_the_overlay_is_started_on_request(graph, launch):
     graph.wait("overlay_node", lambda: graph.peer.count_publishers("/overlay"))
 
 
+def test_replay_of_a_bag_that_is_not_there_ends(launch):
+    launched = launch("replay.launch.py", "bag:=no_such_bag", "rviz:=false")
+    assert launched.process.wait(END_S) == 1
+    assert "bag must be a .mcap file or a rosbag2 folder, got 'no_such_bag'" in launched.said()
+
+
 def test_replay_plays_the_bag_in_its_own_time(graph, launch):
     pytest.importorskip("ros2bag", reason="ros2 bag is not on PyPI: needs a ROS installation")
     bag = Path(__file__).parents[2] / "samples" / "two_people.mcap"
