@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Seen:
     rays: np.ndarray
     score: np.ndarray
 
-    @property
+    @cached_property
     def visible(self) -> np.ndarray:
         """(P, J) bool."""
         return np.asarray(self.score > 0)
@@ -66,16 +67,17 @@ def admit(
             raise PeopleError(
                 f"person {person.id!r} has {len(person.score)} joints, {H36M17.name} has {_J}: convert the layout first"
             )
-    xy_px = np.stack([person.xy_px for person in people]) if people else np.zeros((0, _J, 2), dtype=np.float32)
-    score = np.stack([person.score for person in people]) if people else np.zeros((0, _J), dtype=np.float32)
-    score = score * _trust(xy_px, config.image_margin, camera)
-    visible = (score > 0) & (score >= config.min_score)
-    chosen = _unique([person.id for person in people], np.where(visible, score, 0).sum(axis=-1), dropped)
-    xy_px, score, visible = xy_px[chosen], score[chosen], visible[chosen]
-    xy_px = np.where(visible[..., None], xy_px, np.float32(0))
-    rays = np.where(visible[..., None], rays_from_px(xy_px, camera), 0.0)
-    seen = Seen(xy_px=xy_px, rays=rays, score=np.where(visible, score, np.float32(0)))
-    return [people[person].id for person in chosen], seen
+    xy_px = np.array([person.xy_px for person in people], dtype=np.float32).reshape(-1, _J, 2)
+    score = np.array([person.score for person in people], dtype=np.float32).reshape(-1, _J)
+    score *= _trust(xy_px, config.image_margin, camera)
+    score[score < config.min_score] = 0.0
+    chosen = _unique([person.id for person in people], score.sum(axis=-1), dropped)
+    xy_px, score = xy_px[chosen], score[chosen]
+    hidden = score <= 0
+    xy_px[hidden] = 0.0
+    rays = rays_from_px(xy_px, camera)
+    rays[hidden] = 0.0
+    return [people[person].id for person in chosen], Seen(xy_px=xy_px, rays=rays, score=score)
 
 
 def _trust(xy_px: np.ndarray, margin: float, camera: Camera) -> np.ndarray:

@@ -5,6 +5,8 @@ Leading axes (...) are free everywhere: persons, frames, or none.
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from occpose_core.skeleton import H36M17, Skeleton
@@ -89,19 +91,21 @@ def place_root(joints_root_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) 
     v: linear in t. Minimising the weighted squares over t_x and t_y first leaves one equation for t_z.
     """
     weight = np.asarray(weight, dtype=np.float64)[..., None]
-    rays = np.where(weight > 0, rays, 0.0).astype(np.float64)
+    seen = weight > 0
+    rays = np.where(seen, rays, 0.0)
     joints = np.asarray(joints_root_m, dtype=np.float64)
-    total = weight.sum(axis=-2)
-    share = weight / np.where(total > 0, total, 1.0)[..., None, :]
+    share = weight / np.maximum(weight.sum(axis=-2, keepdims=True), sys.float_info.min)
     offset = rays * joints[..., 2:] - joints[..., :2]  # u Z - X, v Z - Y
-    mean_rays = (share * rays).sum(axis=-2)
-    mean_offset = (share * offset).sum(axis=-2)
-    spread = rays - mean_rays[..., None, :]
-    variance = (share * spread**2).sum(axis=(-1, -2))
-    covariance = (share * spread * (offset - mean_offset[..., None, :])).sum(axis=(-1, -2))
-    solvable = ((weight > 0).sum(axis=(-1, -2)) >= 2) & (variance > _MIN_RAY_VARIANCE)
+    mean_rays = (share * rays).sum(axis=-2, keepdims=True)
+    mean_offset = (share * offset).sum(axis=-2, keepdims=True)
+    spread = share * (rays - mean_rays)
+    variance = (spread * rays).sum(axis=(-1, -2))
+    covariance = (spread * offset).sum(axis=(-1, -2))
+    solvable = (seen.sum(axis=(-1, -2)) >= 2) & (variance > _MIN_RAY_VARIANCE)
     depth = -covariance / np.where(solvable, variance, 1.0)
-    nearest = np.where(weight[..., 0] > 0, joints[..., 2], np.inf).min(axis=-1) + depth
+    nearest = np.where(seen, joints[..., 2:], np.inf).min(axis=(-1, -2)) + depth
     placed = solvable & (nearest > _NEAREST_M) & (depth > _NEAREST_M)
-    root = np.concatenate([mean_offset + mean_rays * depth[..., None], depth[..., None]], axis=-1)
-    return np.where(placed[..., None], root, 0.0), placed
+    root = np.empty((*depth.shape, 3))
+    root[..., :2], root[..., 2] = (mean_offset + mean_rays * depth[..., None, None])[..., 0, :], depth
+    root[~placed] = 0.0
+    return root, placed

@@ -50,10 +50,11 @@ class Identities:
         rows, jumped = self._find(ids, seen, people, stamp_ns, config)
         chosen = _prominent(seen, rows >= 0, config.max_persons)
         count(dropped, "max_persons", (~chosen).sum())
-        fresh = np.flatnonzero(chosen & (rows < 0) & seen.enough(config))
-        count(dropped, "too_few_joints", int((chosen & (rows < 0)).sum()) - len(fresh))
+        strangers = np.flatnonzero(chosen & (rows < 0))
+        fresh = strangers[seen.enough(config)[strangers]]
+        count(dropped, "too_few_joints", len(strangers) - len(fresh))
         count(dropped, "pose_jump", jumped[fresh].sum())
-        rows = np.where(chosen, rows, -1)
+        rows[~chosen] = -1
         rows[fresh] = len(people) + np.arange(len(fresh))
         people.add(self._names([ids[person] for person in fresh], {*people.ids, *ids}))
         self._bind(ids, rows, people)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from occpose_core.fusion import bone_vectors, fuse, measured_bones
@@ -93,10 +95,10 @@ class People:
 
     def push(self, rays: np.ndarray, score: np.ndarray) -> None:
         """Append a frame to all windows: rays (N, J, 2), score (N, J). A row not started is filled with it."""
+        fresh = ~self.rows["started"]
         for window, frame in ((self.rows["rays"], rays), (self.rows["score"], score)):
             window[:, :-1] = window[:, 1:]
             window[:, -1] = frame
-            fresh = ~self.rows["started"]
             window[fresh] = frame[fresh, None]
 
     def since_s(self, stamp_ns: int) -> np.ndarray:
@@ -149,23 +151,24 @@ class People:
         the distance. An arm says little about distance: there the old one counts more.
         """
         euro = OneEuro(min_cutoff_hz=config.min_cutoff_hz, beta=config.beta)
-        rows, depth = self.rows[which], root_cam_m[:, 2]
-        dt_s = np.where(rows["placed"], self.since_s(stamp_ns)[which], np.inf)
-        joints_root_m, sigma_m = self._pose(rows, stamp_ns, config, joints_root_m, sigma_m, visible)
+        rows, depth = self.rows, root_cam_m[:, 2]
+        dt_s = np.where(rows["placed"][which], self.since_s(stamp_ns)[which], np.inf)
+        joints_root_m, sigma_m = self._pose(which, stamp_ns, config, joints_root_m, sigma_m, visible)
         ray, log_depth = root_cam_m[:, :2] / depth[:, None], np.log(depth)[:, None]
-        known = rows["log_depth"]["answer"]
-        log_depth = known + _depth_gain(joints_root_m, visible, dt_s)[:, None] * (log_depth - known)
-        rows["ray"] = euro.step(ray, rows["ray"], dt_s, unit_m=depth)
-        rows["log_depth"] = euro.step(log_depth, rows["log_depth"], dt_s, config.depth_trust, unit_m=depth)
-        rows["placed"] = True
+        past = rows["log_depth"][which]
+        gain = _depth_gain(joints_root_m, visible, dt_s)[:, None]
+        log_depth = past["answer"] + gain * (log_depth - past["answer"])
+        rows["log_depth"][which] = euro.step(log_depth, past, dt_s, config.depth_trust, unit_m=depth)
+        rows["ray"][which] = euro.step(ray, rows["ray"][which], dt_s, unit_m=depth)
         if self._fuse:
-            measured = measured_bones(visible)
-            rows["bone"][measured] = bone_vectors(rows["joints"]["answer"])[measured]
-            rows["bone_sigma_m"][measured] = sigma_m[measured]
+            row, joint = np.nonzero(measured_bones(visible))
+            measured = which[row], joint
+            rows["bone"][measured] = bone_vectors(rows["joints"]["answer"][which])[row, joint]
+            rows["bone_sigma_m"][measured] = sigma_m[row, joint]
             rows["bone_ns"][measured], rows["bone_seen"][measured] = stamp_ns, True
-        rows["measured_ns"], rows["started"], rows["size"] = stamp_ns, True, size
-        rows["lifted"] += 1
-        self.rows[which] = rows
+        rows["size"][which], rows["measured_ns"][which] = size, stamp_ns
+        rows["started"][which] = rows["placed"][which] = True
+        rows["lifted"][which] += 1
 
     def predict(
         self,
@@ -178,32 +181,31 @@ class People:
         visible: np.ndarray,
     ) -> None:
         """Take poses (R, J, 3) with sigmas (R, J) of hidden people into their rows; visible: (R, J)."""
-        rows = self.rows[which]
-        self._pose(rows, stamp_ns, config, joints_root_m, sigma_m, visible)
-        self.rows[which] = rows
+        self._pose(which, stamp_ns, config, joints_root_m, sigma_m, visible)
 
     def _pose(
         self,
-        rows: np.ndarray,
+        which: np.ndarray,
         stamp_ns: int,
         config: PipelineConfig,
         joints_root_m: np.ndarray,
         sigma_m: np.ndarray,
         visible: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Fuse and smooth poses into rows, in place; returns them as they are before smoothing, and their sigmas."""
+        """Fuse and smooth poses into rows; returns them as they are before smoothing, and their sigmas."""
+        rows = self.rows
         if self._fuse:
-            moved_m = config.hold_growth_mps * (stamp_ns - rows["bone_ns"]) * 1e-9
-            held_sigma_m = np.where(rows["bone_seen"], np.hypot(rows["bone_sigma_m"], moved_m), np.inf)
-            joints_root_m, sigma_m = fuse(joints_root_m, sigma_m, visible, rows["bone"], held_sigma_m)
+            moved_m = config.hold_growth_mps * (stamp_ns - rows["bone_ns"][which]) * 1e-9
+            held_sigma_m = np.where(rows["bone_seen"][which], np.hypot(rows["bone_sigma_m"][which], moved_m), np.inf)
+            joints_root_m, sigma_m = fuse(joints_root_m, sigma_m, visible, rows["bone"][which], held_sigma_m)
         if self._smooth:
             euro = OneEuro(min_cutoff_hz=config.min_cutoff_hz, beta=config.beta)
-            dt_s = np.where(rows["started"], (stamp_ns - rows["answered_ns"]) * 1e-9, np.inf)
+            dt_s = np.where(rows["started"], (stamp_ns - rows["answered_ns"]) * 1e-9, np.inf)[which]
             trust = np.where(visible, 1.0, config.filled_trust)
-            rows["joints"] = euro.step(joints_root_m, rows["joints"], dt_s[:, None], trust)
+            rows["joints"][which] = euro.step(joints_root_m, rows["joints"][which], dt_s[:, None], trust)
         else:
-            rows["joints"]["answer"] = joints_root_m
-        rows["sigma_m"], rows["answered_ns"] = sigma_m, stamp_ns
+            rows["joints"]["answer"][which] = joints_root_m
+        rows["sigma_m"][which], rows["answered_ns"][which] = sigma_m, stamp_ns
         return joints_root_m, sigma_m
 
 
@@ -214,8 +216,9 @@ def _depth_gain(joints_root_m: np.ndarray, visible: np.ndarray, dt_s: np.ndarray
     of the whole body's on it is followed at once; below, the less the smaller, and the more the longer ago the last.
     """
     xy = joints_root_m[..., :2]
-    joints = np.stack([visible, np.ones_like(visible)])[..., None]  # those that are seen, and the whole body
-    centre = (joints * xy).sum(axis=-2, keepdims=True) / np.maximum(joints.sum(axis=-2, keepdims=True), 1)
-    seen, whole = (joints * (xy - centre) ** 2).sum(axis=(-2, -1))
-    trust = np.minimum(2.0 * seen / np.maximum(whole, np.finfo(float).tiny), 1.0) ** 2
+    weight = np.ones((2, *visible.shape))  # of the joints that are seen, and of the whole body's
+    weight[0] = visible
+    centre = weight[..., None, :] @ xy / np.maximum(weight.sum(axis=-1), 1.0)[..., None, None]
+    seen, whole = (weight * ((xy - centre) ** 2).sum(axis=-1)).sum(axis=-1)
+    trust = np.minimum(2.0 * seen / np.maximum(whole, sys.float_info.min), 1.0) ** 2
     return np.asarray(1.0 - (1.0 - trust) ** (dt_s / _FRAME_S))

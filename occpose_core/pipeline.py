@@ -253,6 +253,7 @@ class PosePipeline:
         origin[seen.visible] = Origin.MEASURED
         origin[sigma > config.unknown_sigma_m] = Origin.UNKNOWN
         joints, sigma = joints.astype(np.float32), sigma.astype(np.float32)
+        height_m, metric, source = (people.rows[name].tolist() for name in ("height_m", "metric", "source"))
         return tuple(
             Skeleton3D(
                 id=people.ids[row],
@@ -261,9 +262,9 @@ class PosePipeline:
                 sigma_m=sigma[row],
                 origin=origin[row],
                 kpts_px=px[row],
-                height_m=float(people.rows["height_m"][row]),
-                metric=bool(people.rows["metric"][row]),
-                scale_source=ScaleSource(people.rows["source"][row]),
+                height_m=height_m[row],
+                metric=metric[row],
+                scale_source=ScaleSource(source[row]),
             )
             for row in np.flatnonzero(since_s <= config.hold_s)
         )

@@ -186,8 +186,8 @@ def _average_bones(size: np.ndarray, poses: Placed, dt_s: np.ndarray, time_s: fl
     """
     bones = poses.joints_root[:, CHAIN_ENDS] - poses.joints_root[:, CHAIN_STARTS]
     lengths = np.linalg.norm(bones, axis=-1)
-    sight = (poses.root / np.linalg.norm(poses.root, axis=-1, keepdims=True))[..., None]
-    across = 1.0 - ((bones @ sight)[..., 0] / np.maximum(lengths, _TINY)) ** 2
+    along = (bones @ poses.root[..., None])[..., 0] / np.linalg.norm(poses.root, axis=-1)[:, None]
+    across = 1.0 - (along / np.maximum(lengths, _TINY)) ** 2
     seen = poses.visible[:, CHAIN_ENDS] & poses.visible[:, CHAIN_STARTS]
     new = dt_s[:, None] * np.maximum(np.where(seen, across**_ACROSS_POWER, 0.0), _UNSEEN)
     now = size.copy()
