@@ -91,12 +91,11 @@ def _trust(xy_px: np.ndarray, margin: float, camera: Camera) -> np.ndarray:
 def _unique(ids: list[str], score: np.ndarray, dropped: Counter[str]) -> np.ndarray:
     """Sorted indices of the people who are alone with their id, or the surest of those who share it."""
     best: dict[str, int] = {}
-    unique = []
+    unique = np.zeros(len(ids), dtype=bool)
     for person in np.argsort(-score, kind="stable").tolist():
-        if not ids[person] or best.setdefault(ids[person], person) == person:
-            unique.append(person)
-    count(dropped, "duplicate_id", len(ids) - len(unique))
-    return np.sort(np.array(unique, dtype=np.int64))
+        unique[person] = not ids[person] or best.setdefault(ids[person], person) == person
+    count(dropped, "duplicate_id", ~unique)
+    return unique.nonzero()[0]
 
 
 def prominence(seen: Seen) -> np.ndarray:
@@ -108,7 +107,7 @@ def prominence(seen: Seen) -> np.ndarray:
     return np.asarray(size * seen.score.mean(axis=-1))
 
 
-def count(dropped: Counter[str], reason: str, people: int) -> None:
-    """Add people to a reason, which appears only if there are any."""
-    if people:
-        dropped[reason] += int(people)
+def count(dropped: Counter[str], reason: str, people: np.ndarray) -> None:
+    """Add those of `people` (P,) bool who are True to a reason, which appears only if there are any."""
+    if found := np.count_nonzero(people):
+        dropped[reason] += found

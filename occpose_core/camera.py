@@ -24,6 +24,7 @@ from occpose_core.types import Camera
 # Ray coordinates beyond this (83 degrees off the axis) are clipped: a pinhole's plane cannot hold them.
 _MAX_TAN = 8.0
 _MIN_SCALE = 1e-3
+_UNMOVED = np.eye(3)
 
 
 def rays_from_px(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
@@ -47,7 +48,7 @@ def rays_from_px(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
     else:
         # OpenCV 4 has the criteria in a function of its own
         undistort = getattr(cv2, "undistortPointsIter", cv2.undistortPoints)
-        rays = undistort(points, camera.K, camera.D, R=np.eye(3), P=np.eye(3), criteria=criteria)
+        rays = undistort(points, camera.K, camera.D, R=_UNMOVED, P=_UNMOVED, criteria=criteria)
     rays, finite = rays.reshape(px.shape), np.isfinite(rays).reshape(px.shape)
     return _clipped(rays if finite.all() else np.where(finite, rays, _pinhole_rays(px, camera)))
 

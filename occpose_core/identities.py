@@ -49,11 +49,12 @@ class Identities:
         self._detectors = {name: self._detectors.get(name, "") for name in people.ids}
         rows, jumped = self._find(ids, seen, people, stamp_ns, config)
         chosen = _prominent(seen, rows >= 0, config.max_persons)
-        count(dropped, "max_persons", (~chosen).sum())
-        strangers = np.flatnonzero(chosen & (rows < 0))
-        fresh = strangers[seen.enough(config)[strangers]]
-        count(dropped, "too_few_joints", len(strangers) - len(fresh))
-        count(dropped, "pose_jump", jumped[fresh].sum())
+        count(dropped, "max_persons", ~chosen)
+        strangers = (chosen & (rows < 0)).nonzero()[0]
+        enough = seen.enough(config)[strangers]
+        fresh = strangers[enough]
+        count(dropped, "too_few_joints", ~enough)
+        count(dropped, "pose_jump", jumped[fresh])
         rows[~chosen] = -1
         rows[fresh] = len(people) + np.arange(len(fresh))
         people.add(self._names([ids[person] for person in fresh], {*people.ids, *ids}))
@@ -69,7 +70,7 @@ class Identities:
         expected = Expected(rays=rays_from_cam(joints), depth_m=root[:, 2], since_s=since_s)
         row_of = {name: row for row, name in enumerate(self._detectors.values()) if name}
         bearer = np.array([row_of.get(name, -1) for name in ids], dtype=np.int64)
-        known = np.flatnonzero(bearer >= 0)
+        known = (bearer >= 0).nonzero()[0]
         fit = misfit(seen.rays[known], seen.visible[known], expected.at(bearer[known]))
         sure = fit <= self._trust.bonus  # nobody could fit so much better that the id would count less
         rows, jumped = np.full(len(ids), -1), np.zeros(len(ids), dtype=bool)
@@ -78,15 +79,15 @@ class Identities:
         if len(doubtful):
             given = seen.rays[doubtful], seen.visible[doubtful], expected.at(bearer[doubtful])
             jumped[doubtful] = median_m(*given) > config.jump_m + config.jump_mps * given[-1].since_s
-        asking = np.flatnonzero((rows < 0) & seen.visible.any(axis=-1))
+        asking = ((rows < 0) & seen.visible.any(axis=-1)).nonzero()[0]
         if self._trust.believed:
             asking = np.array([person for person in asking if not self._forgotten(ids[person])], dtype=np.int64)
         if len(asking):
             free = np.ones(len(people), dtype=bool)
             free[rows[rows >= 0]] = False
             self._assign(rows, asking, np.flatnonzero(free), seen, expected, np.where(jumped, -1, bearer))
-        right = rows[known] == bearer[known]
-        self._trust.learn(right=int(right.sum()), wrong=int((~right).sum()))
+        right = np.count_nonzero(rows[known] == bearer[known])
+        self._trust.learn(right=right, wrong=len(known) - right)
         return rows, jumped
 
     def _forgotten(self, name: str) -> bool:

@@ -121,10 +121,11 @@ class People:
         So the filters see nobody move when a stature changes.
         """
         rows = self.rows
-        ratio = np.where(rows["started"], heights.height_m / np.where(rows["started"], rows["height_m"], 1.0), 1.0)
+        before_m = np.where(rows["started"], rows["height_m"], heights.height_m)
         rows["height_m"], rows["source"], rows["metric"] = heights.height_m, heights.source, heights.metric
-        if (ratio == 1.0).all():
+        if (before_m == heights.height_m).all():
             return
+        ratio = heights.height_m / before_m
         for name in ("sample", "answer"):
             rows["log_depth"][name] += np.log(ratio)[:, None]
         for name in ("sample", "answer", "rate"):

@@ -143,9 +143,9 @@ class PosePipeline:
         """
         people, info, enough = self._people, self._engine.info, seen.enough(self.config)
         asked = enough | info.remembers
-        rows = np.flatnonzero(asked)
+        rows = asked.nonzero()[0]
         if info.streaming and not asked.all():
-            self._ask(np.flatnonzero(~asked), ahead_s)  # the time of those who hide goes on too
+            self._ask((~asked).nonzero()[0], ahead_s)  # the time of those who hide goes on too
         if not len(rows):
             return None
         view, lifted = self._ask(rows, ahead_s)
@@ -154,8 +154,8 @@ class PosePipeline:
         joints = view.to_cam(np.where(finite[:, None, None], lifted.joints_root_m, 0.0))
         sigma = np.where(seen.visible[rows], *DEFAULT_SIGMA_M) if lifted.sigma_m is None else lifted.sigma_m
         usable = finite & (stature_m(joints) > _SMALLEST_STATURE_M)
-        count(dropped, "non_finite", int((~usable).sum()))
         if not usable.all():
+            count(dropped, "non_finite", ~usable)
             people.restart(rows[~usable])
         placed = usable & enough[rows]
         self._place(rows[placed], joints[placed], sigma[placed], seen, stamp_ns, ground, dropped)
@@ -198,7 +198,7 @@ class PosePipeline:
         """Place poses (R, J, 3) with sigmas (R, J), as the network has them, scale them and take them into rows."""
         people, config = self._people, self.config
         root, placed = place_root(joints_root, seen.rays[rows], seen.score[rows])
-        count(dropped, "not_placed", (~placed).sum())
+        count(dropped, "not_placed", ~placed)
         rows = rows[placed]
         poses = Placed(
             joints_root=joints_root[placed],
@@ -266,7 +266,7 @@ class PosePipeline:
                 metric=metric[row],
                 scale_source=ScaleSource(source[row]),
             )
-            for row in np.flatnonzero(since_s <= config.hold_s)
+            for row in (since_s <= config.hold_s).nonzero()[0]
         )
 
 
