@@ -207,7 +207,8 @@ class PosePipeline:
             rays=seen.rays[rows],
             visible=seen.visible[rows],
         )
-        dt_s = np.where(people.rows["started"][rows], people.since_s(stamp_ns)[rows], FRAME_S)
+        since_s = people.since_s(stamp_ns)[rows]
+        dt_s = np.where(np.isfinite(since_s), since_s, FRAME_S)
         gain = self._engine.info.stature_gain
         size = observe(people.rows["size"][rows], poses, ground, dt_s, config.stature_time_s, gain)
         scale = people.rows["height_m"][rows] / network_stature_m(size)

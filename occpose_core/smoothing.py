@@ -47,11 +47,10 @@ class OneEuro:
         """
         change = (sample - past["sample"]) / dt_s[..., None]
         now = np.empty_like(past)
-        now["sample"] = sample
-        now["rate"] = past["rate"] + _gain(self.rate_cutoff_hz, dt_s) * (change - past["rate"])
-        now["answer"] = sample
+        rate = past["rate"] + _gain(self.rate_cutoff_hz, dt_s) * (change - past["rate"])
+        now["sample"], now["rate"], now["answer"] = sample, rate, sample
         if self.min_cutoff_hz > 0:
-            speed_mps = np.linalg.norm(now["rate"], axis=-1) * unit_m
+            speed_mps = np.linalg.norm(rate, axis=-1) * unit_m
             gain = _gain((self.min_cutoff_hz + self.beta * speed_mps) * trust, dt_s)
             now["answer"] = past["answer"] + gain * (sample - past["answer"])
         return now
