@@ -135,7 +135,7 @@ class Identities:
         for person, name in now.items():
             self._met.pop(name, None)  # so that the ids that were seen last come last
             self._met[name] = person
-        for name in list(self._met)[: len(self._met) - _MET]:
+        for name in list(self._met)[:-_MET]:
             del self._met[name]
 
 

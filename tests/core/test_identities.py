@@ -109,10 +109,13 @@ def test_an_id_that_comes_back_after_the_gap_names_somebody_without_a_past():
     assert said(alone.show(("2147483647", 1, 0, 5)))[0] == said(film.output)[0]
 
 
+@pytest.mark.parametrize("passers", [0, 900], ids=["few", "hundreds passed meanwhile"])
 @pytest.mark.parametrize(("name", "expected"), [("6", "6"), ("9", "4")])
-def test_somebody_who_comes_back_is_not_taken_for_somebody_hidden_beside_them(name, expected):
+def test_somebody_who_comes_back_is_not_taken_for_somebody_hidden_beside_them(name, expected, passers):
     film = Film()
     film.ids(("6", 0, 0, 6), ("4", 1, 0, 6))
+    for passer in range(passers):
+        film.show(("4", 1, 0, 6), (f"p{passer}", -3, 0, 6))
     for _ in range(40):
         film.ids(("4", 1, 0, 6))
     for _ in range(3):
