@@ -109,5 +109,5 @@ def prominence(seen: Seen) -> np.ndarray:
 
 def count(dropped: Counter[str], reason: str, people: np.ndarray) -> None:
     """Add those of `people` (P,) bool who are True to a reason, which appears only if there are any."""
-    if found := np.count_nonzero(people):
+    if found := int(np.count_nonzero(people)):
         dropped[reason] += found

@@ -27,6 +27,11 @@ _MIN_SCALE = 1e-3
 _UNMOVED = np.eye(3)
 
 
+def load_lens_models() -> None:
+    """Load OpenCV, which distorted cameras need, so that their first image does not wait 0.15 s for it."""
+    import cv2  # noqa: F401
+
+
 def rays_from_px(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
     """Undistort pixels to rays.
 
@@ -36,7 +41,7 @@ def rays_from_px(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
     px = np.asarray(kpts_px, dtype=np.float64)
     if not camera.distorted or px.size == 0:
         return _pinhole_rays(px, camera)
-    import cv2  # only distorted cameras need it
+    import cv2
 
     points = px.reshape(-1, 1, 2)
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-10)

@@ -86,7 +86,7 @@ class Identities:
             free = np.ones(len(people), dtype=bool)
             free[rows[rows >= 0]] = False
             self._assign(rows, asking, np.flatnonzero(free), seen, expected, np.where(jumped, -1, bearer))
-        right = np.count_nonzero(rows[known] == bearer[known])
+        right = int(np.count_nonzero(rows[known] == bearer[known]))
         self._trust.learn(right=right, wrong=len(known) - right)
         return rows, jumped
 

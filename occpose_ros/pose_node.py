@@ -20,9 +20,10 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo
 
+from occpose_core.camera import load_lens_models
 from occpose_core.errors import OccposeError
 from occpose_core.pipeline import PosePipeline
-from occpose_core.runtime import load
+from occpose_core.runtime import Engine, load
 from occpose_core.types import Camera
 from occpose_ros.adapters import read_camera
 from occpose_ros.answerer import Answerer
@@ -71,7 +72,7 @@ class PoseNode(ManagedNode):
     def configure(self) -> None:
         """Load the model and join the topics."""
         # what may fail comes first, so that a failure leaves nothing behind
-        engine = self.patiently(lambda: load(self.parameters.model, self.parameters.backend), "loading the model")
+        engine = self.patiently(self._load, "loading the model")
         own_prefix = f"t{secrets.token_hex(2)}_"  # so that nobody gets the id of somebody whom a former run has seen
         pipeline = PosePipeline(engine, self.parameters.pipeline_config(), own_prefix)
         self._heights = Heights(self, self.get_logger().info)
@@ -94,6 +95,10 @@ class PoseNode(ManagedNode):
             self._listener = TransformListener(self, self._transforms, self._outputs.transforms_came)
         self._about_engine = {"model": engine.info.name, "engine": engine.backend, "engine reason": engine.reason}
         self.get_logger().info(f"model {engine.info.name} on {engine.backend} ({engine.reason})")
+
+    def _load(self) -> Engine:
+        load_lens_models()
+        return load(self.parameters.model, self.parameters.backend)
 
     def begin(self) -> None:
         """Start answering."""

@@ -85,6 +85,16 @@ def test_autostart_can_be_turned_off(graph, start):
     assert process.returncode == 0
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc to know what is loaded")
+def test_the_first_image_waits_for_no_library(graph, start):
+    process = start("-p", "diagnostics_period_s:=0.1")
+    graph.diagnosis(lambda values: values["state"] == "active")
+    # OpenCV takes 0.15 s, in which a fast detector overruns the queue of the node
+    assert "cv2" in Path(f"/proc/{process.pid}/maps").read_text()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
