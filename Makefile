@@ -22,7 +22,7 @@ test: setup ## lint, format check, type check, all tests
 	@$(IN_ENV) ruff check
 	@$(IN_ENV) ruff format --check
 	@$(IN_ENV) mypy
-	@$(IN_ENV) ROS_PYTHON_CHECK_FIELDS=1 OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(IN_ENV) ROS_PYTHON_CHECK_FIELDS=1 OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
 
 bench: setup ## measure engines, pipeline and node on this machine
 	@$(IN_ENV) occpose bench

@@ -20,6 +20,8 @@ os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"  # Iron and later
 if os.environ.get("ROS_DISTRO") == "humble":
     os.environ["ROS_LOCALHOST_ONLY"] = "1"
+# Fast DDS 2.14 has a race where shared memory is given up: a process that makes a thousand nodes may crash
+os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
 
 ROOT = Path(__file__).parents[2]
 _WORLDS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from typing import Any
@@ -67,7 +68,11 @@ class Graph:
         return self.peer.create_subscription(kind, topic, self.heard[topic].append, qos)
 
     def close(self) -> None:
-        """Take everything down."""
+        """Take everything down, now.
+
+        A lifecycle node lives in a reference cycle until Python collects it, and would then take the log publisher of
+        the next test's node of that name with it.
+        """
         nodes = self.executor.get_nodes()
         self.executor.shutdown()
         for node in nodes:
@@ -75,6 +80,8 @@ class Graph:
                 node.close()
             node.destroy_node()
         rclpy.shutdown(context=self.context)
+        del node, nodes
+        gc.collect()
 
     def wait(self, what: str, condition: Callable[[], Any]) -> Any:
         """Spin until the condition is true and return it; fails after TIMEOUT_S."""
