@@ -9,8 +9,20 @@ from pathlib import Path
 from occpose_core.catalogue import CATALOGUE
 from occpose_core.checkpoint import ModelFileError
 from occpose_core.runtime.engine import Engine, Lifted, warm_up
+from occpose_core.runtime.preparation import Preparation
 
-__all__ = ["BACKENDS", "DEFAULT_MODEL", "WEIGHTS", "Engine", "Lifted", "load", "model_path", "shipped_models"]
+__all__ = [
+    "BACKENDS",
+    "DEFAULT_MODEL",
+    "WEIGHTS",
+    "Engine",
+    "Lifted",
+    "Preparation",
+    "load",
+    "model_path",
+    "preparation",
+    "shipped_models",
+]
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 DEFAULT_MODEL = "stream-s"
@@ -88,3 +100,11 @@ def load(model: str | Path = DEFAULT_MODEL, backend: str = "auto") -> Engine:
     engine.reason = f"{asked}; {engine.reason}"
     warm_up(engine, path)
     return engine
+
+
+def preparation(model: str | Path = DEFAULT_MODEL, backend: str = "auto") -> Preparation | None:
+    """What can be made ready beside the engine that `load` gave for the same arguments; None if nothing better comes.
+
+    Not started yet. The first build of a TensorRT plan takes seconds to minutes; ONNX Runtime serves meanwhile.
+    """
+    return None
