@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,24 +23,30 @@ class PeopleError(OccposeError):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Seen:
-    """2D input, a row a person: xy_px, rays (P, J, 2) and score (P, J), all 0 where a joint is not visible."""
+    """2D input, a row a person: xy_px, rays (P, J, 2) and score (P, J), all 0 where a joint is not visible.
+
+    visible: (P, J) bool. shown: (P,) how many joints are visible.
+    """
 
     xy_px: np.ndarray
     rays: np.ndarray
     score: np.ndarray
+    visible: np.ndarray = field(init=False)
+    shown: np.ndarray = field(init=False)
 
-    @cached_property
-    def visible(self) -> np.ndarray:
-        """(P, J) bool."""
-        return np.asarray(self.score > 0)
+    def __post_init__(self) -> None:
+        visible = self.score > 0
+        object.__setattr__(self, "visible", visible)
+        object.__setattr__(self, "shown", visible.sum(axis=-1))
 
     def enough(self, config: PipelineConfig) -> np.ndarray:
         """(P,) bool: whether so much is visible that the person can be lifted."""
-        return np.asarray(self.visible.sum(axis=-1) >= config.min_visible_joints)
+        return np.asarray(self.shown >= config.min_visible_joints)
 
     def on_rows(self, rows: np.ndarray, count: int) -> Seen:
         """Person i moved to row rows[i] of `count`; a negative row leaves the person out, other rows see nothing."""
-
+        if rows.tolist() == list(range(count)):
+            return self
         kept = rows >= 0
         to = rows[kept]
 
@@ -67,25 +72,35 @@ def admit(
             raise PeopleError(
                 f"person {person.id!r} has {len(person.score)} joints, {H36M17.name} has {_J}: convert the layout first"
             )
+    ids = [person.id for person in people]
     xy_px = np.array([person.xy_px for person in people], dtype=np.float32).reshape(-1, _J, 2)
     score = np.array([person.score for person in people], dtype=np.float32).reshape(-1, _J)
-    score *= _trust(xy_px, config.image_margin, camera)
+    _discount_outside(score, xy_px, config.image_margin, camera)
     score[score < config.min_score] = 0.0
-    chosen = _unique([person.id for person in people], score.sum(axis=-1), dropped)
-    xy_px, score = xy_px[chosen], score[chosen]
-    hidden = score <= 0
-    xy_px[hidden] = 0.0
-    rays = rays_from_px(xy_px, camera)
-    rays[hidden] = 0.0
-    return [people[person].id for person in chosen], Seen(xy_px=xy_px, rays=rays, score=score)
+    if _repeated(ids):
+        chosen = _unique(ids, score.sum(axis=-1), dropped)
+        ids, xy_px, score = [ids[person] for person in chosen], xy_px[chosen], score[chosen]
+    visible = score > 0
+    xy_px[~visible] = 0.0
+    rays = np.zeros(xy_px.shape)
+    rays[visible] = rays_from_px(xy_px[visible], camera)
+    return ids, Seen(xy_px=xy_px, rays=rays, score=score)
 
 
-def _trust(xy_px: np.ndarray, margin: float, camera: Camera) -> np.ndarray:
-    """(P, J) float32: 1 in the image, falling to 0 at the margin (image sizes); 0 where a coordinate is not finite."""
+def _discount_outside(score: np.ndarray, xy_px: np.ndarray, margin: float, camera: Camera) -> None:
+    """Multiply scores (P, J) by 1 in the image, falling to 0 at the margin (in image sizes), and by 0 at NaN."""
     size = np.array([camera.width, camera.height], dtype=np.float32)
+    if ((xy_px >= 0) & (xy_px <= size)).all():
+        return
     outside = (np.maximum(-xy_px, xy_px - size) / size).max(axis=-1)  # NaN if any is
     margin = max(margin, 1e-6)
-    return np.asarray(np.where(outside < margin, 1 - np.maximum(outside, 0) / margin, 0), dtype=np.float32)
+    score *= np.where(outside < margin, 1 - np.maximum(outside, 0) / margin, 0)
+
+
+def _repeated(ids: list[str]) -> bool:
+    """Whether several people have one id."""
+    named = [name for name in ids if name]
+    return len(set(named)) < len(named)
 
 
 def _unique(ids: list[str], score: np.ndarray, dropped: Counter[str]) -> np.ndarray:

@@ -54,8 +54,10 @@ def rays_from_px(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
         # OpenCV 4 has the criteria in a function of its own
         undistort = getattr(cv2, "undistortPointsIter", cv2.undistortPoints)
         rays = undistort(points, camera.K, camera.D, R=_UNMOVED, P=_UNMOVED, criteria=criteria)
-    rays, finite = rays.reshape(px.shape), np.isfinite(rays).reshape(px.shape)
-    return _clipped(rays if finite.all() else np.where(finite, rays, _pinhole_rays(px, camera)))
+    rays = rays.reshape(px.shape)
+    if np.abs(rays).max() <= _MAX_TAN:  # false if any is not finite
+        return rays
+    return _clipped(np.where(np.isfinite(rays), rays, _pinhole_rays(px, camera)))
 
 
 def _pinhole_rays(px: np.ndarray, camera: Camera) -> np.ndarray:

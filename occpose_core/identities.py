@@ -17,7 +17,7 @@ from occpose_core.admission import Seen, count, prominence
 from occpose_core.camera import rays_from_cam
 from occpose_core.person import People
 from occpose_core.pipeline_config import PipelineConfig
-from occpose_core.tracking import STRANGER, Expected, Trust, assign, median_m, misfit
+from occpose_core.tracking import STRANGER, Expected, Trust, assign, median_m, misfit, surely_fit
 
 # In a crowd beyond max_persons a newcomer takes a place only from somebody who is smaller by this factor.
 _FOLLOWED = 1.5
@@ -48,6 +48,22 @@ class Identities:
         """
         self._detectors = {name: self._detectors.get(name, "") for name in people.ids}
         rows, jumped = self._find(ids, seen, people, stamp_ns, config)
+        if len(rows) > config.max_persons or (rows < 0).any():
+            self._add_newcomers(ids, seen, rows, jumped, people, config, dropped)
+        self._bind(ids, rows.tolist(), people)
+        return seen.on_rows(rows, len(people))
+
+    def _add_newcomers(
+        self,
+        ids: list[str],
+        seen: Seen,
+        rows: np.ndarray,
+        jumped: np.ndarray,
+        people: People,
+        config: PipelineConfig,
+        dropped: Counter[str],
+    ) -> None:
+        """Choose whom to follow, add rows for those of them who are new, and write these into `rows`."""
         chosen = _prominent(seen, rows >= 0, config.max_persons)
         count(dropped, "max_persons", ~chosen)
         strangers = (chosen & (rows < 0)).nonzero()[0]
@@ -58,28 +74,32 @@ class Identities:
         rows[~chosen] = -1
         rows[fresh] = len(people) + np.arange(len(fresh))
         people.add(self._names([ids[person] for person in fresh], {*people.ids, *ids}))
-        self._bind(ids, rows, people)
-        return seen.on_rows(rows, len(people))
 
     def _find(
         self, ids: list[str], seen: Seen, people: People, stamp_ns: int, config: PipelineConfig
     ) -> tuple[np.ndarray, np.ndarray]:
         """(P,) rows, -1 = a newcomer; and (P,) bool: is not where the bearer of the id can be."""
+        row_of = {name: row for row, name in enumerate(self._detectors.values()) if name}
+        bearers = [row_of.get(name, -1) for name in ids]
+        bearer, jumped = np.array(bearers, dtype=np.int64), np.zeros(len(ids), dtype=bool)
+        if not ids:
+            return bearer, jumped
         since_s = people.since_s(stamp_ns)
         root, joints = people.pose_cam_m(since_s, config.velocity_time_s)
         expected = Expected(rays=rays_from_cam(joints), depth_m=root[:, 2], since_s=since_s)
-        row_of = {name: row for row, name in enumerate(self._detectors.values()) if name}
-        bearer = np.array([row_of.get(name, -1) for name in ids], dtype=np.int64)
+        if -1 not in bearers and surely_fit(seen.rays, seen.visible, expected.at(bearer), self._trust.bonus):
+            self._trust.learn(right=len(ids), wrong=0)
+            return bearer, jumped
         known = (bearer >= 0).nonzero()[0]
         fit = misfit(seen.rays[known], seen.visible[known], expected.at(bearer[known]))
         sure = fit <= self._trust.bonus  # nobody could fit so much better that the id would count less
-        rows, jumped = np.full(len(ids), -1), np.zeros(len(ids), dtype=bool)
+        rows = np.full(len(ids), -1)
         rows[known[sure]] = bearer[known[sure]]
         doubtful = known[~sure]
         if len(doubtful):
             given = seen.rays[doubtful], seen.visible[doubtful], expected.at(bearer[doubtful])
             jumped[doubtful] = median_m(*given) > config.jump_m + config.jump_mps * given[-1].since_s
-        asking = ((rows < 0) & seen.visible.any(axis=-1)).nonzero()[0]
+        asking = ((rows < 0) & (seen.shown > 0)).nonzero()[0]
         if self._trust.believed:
             asking = np.array([person for person in asking if not self._forgotten(ids[person])], dtype=np.int64)
         if len(asking):
@@ -126,7 +146,7 @@ class Identities:
         self._given += 1
         return f"{self._prefix}{self._given}"
 
-    def _bind(self, ids: list[str], rows: np.ndarray, people: People) -> None:
+    def _bind(self, ids: list[str], rows: list[int], people: People) -> None:
         """Remember what the detector calls whom now; one whose id has gone to somebody else has none."""
         now = {people.ids[row]: name for row, name in zip(rows, ids, strict=True) if row >= 0 and name}
         names = set(now.values())
@@ -135,8 +155,8 @@ class Identities:
         for person, name in now.items():
             self._met.pop(name, None)  # so that the ids that were seen last come last
             self._met[name] = person
-        for name in list(self._met)[:-_MET]:
-            del self._met[name]
+        while len(self._met) > _MET:
+            del self._met[next(iter(self._met))]
 
 
 def _prominent(seen: Seen, followed: np.ndarray, max_persons: int) -> np.ndarray:

@@ -74,6 +74,21 @@ def median_m(rays: np.ndarray, visible: np.ndarray, expected: Expected) -> np.nd
     return np.asarray(np.where(joints > 0, median, 0.0))
 
 
+def surely_fit(rays: np.ndarray, visible: np.ndarray, expected: Expected, most: float) -> bool:
+    """Whether N >= 1 people all have misfits of at most `most`; False also if that takes a closer look.
+
+    rays: (N, J, 2). visible: (N, J) bool. A bound of `misfit`, for a third of its time: places err more than shapes,
+    and freedom is at most _SHAPE_FREEDOM, so both terms that grow with distance are together at most that times the
+    mean square of the distances over the least variance of a shape.
+    """
+    away_m = (rays - expected.rays) * expected.depth_m[:, None, None]
+    square_sum = (visible[:, None] @ np.square(away_m)).sum(axis=(-1, -2))
+    since_s = expected.since_s.tolist()
+    least_var = (_SHAPE_M + _SHAPE_MPS * min(since_s)) ** 2
+    largest_mean = (most - _vague(max(since_s), _SHAPE_FREEDOM)) * least_var / _SHAPE_FREEDOM
+    return bool((square_sum <= largest_mean * visible.sum(axis=-1)).all())
+
+
 def misfit(rays: np.ndarray, visible: np.ndarray, expected: Expected) -> np.ndarray:
     """How badly seen joints (..., N, J, 2), (..., N, J) fit where N people are expected: (..., N) >= 0, 0 of none.
 
@@ -88,10 +103,14 @@ def misfit(rays: np.ndarray, visible: np.ndarray, expected: Expected) -> np.ndar
     shape_var = (_SHAPE_M + _SHAPE_MPS * since_s) ** 2
     place_var = (_PLACE_M + _PLACE_MPS * since_s) ** 2 + shape_var / joints
     freedom = _SHAPE_FREEDOM / visible.shape[-1] * shown
-    vague = 4.0 * np.log1p(_PLACE_MPS / _PLACE_M * since_s)
-    vague = vague + 2.0 * freedom * np.log1p(_SHAPE_MPS / _SHAPE_M * since_s)
-    fit = shift_sq / place_var + freedom * shape_sq / shape_var + vague
+    fit = shift_sq / place_var + freedom * shape_sq / shape_var + _vague(since_s, freedom)
     return np.asarray(np.where(shown > 0, fit, 0.0))
+
+
+def _vague(since_s: np.ndarray | float, freedom: np.ndarray | float) -> np.ndarray | float:
+    """What people lose for having been unseen so long that they fit many places and shapes."""
+    place, shape = np.log1p(_PLACE_MPS / _PLACE_M * since_s), np.log1p(_SHAPE_MPS / _SHAPE_M * since_s)
+    return 4.0 * place + 2.0 * freedom * shape
 
 
 def assign(gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
