@@ -91,13 +91,23 @@ def people_from_arrays(
     coordinate or score that is not finite (or absurd) is missing, scores are clamped to [0, 1]; both are counted in
     `dropped`. Several people may have one id: the pipeline chooses.
     """
+    clean = score if _sound(xy_px, score) else _cleaned(xy_px, score, dropped)
+    xy_px, clean = convert_keypoints(xy_px, clean, skeleton, H36M17)
+    return tuple(Keypoints2D(id=ids[p], xy_px=xy_px[p], score=clean[p]) for p in range(len(ids)))
+
+
+def _sound(xy_px: np.ndarray, score: np.ndarray) -> bool:
+    """Whether there is nothing to clean, which is the rule and quickly seen. NaN fails every comparison."""
+    return bool(score.size == 0 or (score.min() >= 0.0 and score.max() <= 1.0 and np.abs(xy_px).max() < MAX_PX))
+
+
+def _cleaned(xy_px: np.ndarray, score: np.ndarray, dropped: Counter[str]) -> np.ndarray:
+    """(P, J) float32 scores in [0, 1], 0 where a joint is missing or invalid."""
     wanted = ~(score <= 0)  # a joint that says itself that it is missing may hold anything
     invalid = ~np.isfinite(score) | (wanted & ~(np.abs(xy_px) < MAX_PX).all(axis=-1))
     outside = ~invalid & ((score < 0) | (score > 1))
     dropped.update(invalid_joint=int(invalid.sum()), score_out_of_range=int(outside.sum()))
-    clean = np.where(wanted & ~invalid, np.clip(score, 0.0, 1.0), 0.0).astype(np.float32)
-    xy_px, clean = convert_keypoints(xy_px, clean, skeleton, H36M17)
-    return tuple(Keypoints2D(id=ids[p], xy_px=xy_px[p], score=clean[p]) for p in range(len(ids)))
+    return np.where(wanted & ~invalid, np.clip(score, 0.0, 1.0), 0.0).astype(np.float32)
 
 
 def counts(dropped: Counter[str]) -> dict[str, int]:

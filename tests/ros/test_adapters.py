@@ -87,6 +87,16 @@ def test_a_bad_joint_costs_that_joint(types, xy, score, visible, dropped):
     assert read.dropped == dropped
 
 
+def test_who_is_sound_is_read_alike_beside_somebody_who_is_not(types):
+    sound = person_msg(types, "sound", *coco17_with("left_wrist", None, 0.0))
+    broken = person_msg(types, "broken", *coco17_with("left_wrist", (NAN, 300.0), None))
+    (alone,) = keypoints_from_occpose_msg(keypoints_msg(types, [sound])).people
+    beside, _ = keypoints_from_occpose_msg(keypoints_msg(types, [sound, broken])).people
+    np.testing.assert_array_equal(alone.xy_px, beside.xy_px)
+    np.testing.assert_array_equal(alone.score, beside.score)
+    assert alone.score.dtype == beside.score.dtype
+
+
 @pytest.mark.parametrize(
     ("xy_values", "scores"),
     [
