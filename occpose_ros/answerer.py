@@ -81,7 +81,7 @@ class Answerer:
         camera = camera or self._assumed(keypoints, parameters)
         keypoints = match_camera(keypoints, camera, image_width=parameters.image_width, mirror=parameters.mirror)
         ground = self._ground_at(keypoints.stamp_ns, camera) if calibrated else None
-        self._pipeline.config = parameters.pipeline_config()
+        self._pipeline.config = parameters.pipeline_config
         begun_s = time.monotonic()
         output = self._pipeline.step(keypoints.people, keypoints.stamp_ns, camera, ground, heights_m)
         step_ms = (time.monotonic() - begun_s) * 1e3

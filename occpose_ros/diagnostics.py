@@ -72,6 +72,8 @@ class Statistics:
     def dropped(self, reasons: Mapping[str, int]) -> None:
         """Joints, people or messages were left out: reason -> count."""
         counts = {reason: count for reason, count in reasons.items() if count}
+        if not counts:
+            return
         with self._lock:
             self._period.dropped.update(counts)
             self._dropped.update(counts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from occpose_core.pipeline_config import PipelineConfig
@@ -196,8 +197,9 @@ class NodeParameters:
         """Whether the node itself subscribes to TF."""
         return bool(self.target_frame or self.ground_frame)
 
+    @cached_property
     def pipeline_config(self) -> PipelineConfig:
-        """The settings of the pipeline."""
+        """The settings of the pipeline; made once, for each image asks for them."""
         return PipelineConfig(
             min_score=self.min_score,
             max_persons=self.max_persons,

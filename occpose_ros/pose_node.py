@@ -43,6 +43,9 @@ from occpose_ros.transform_listener import TransformListener
 from occpose_ros.transforms import TransformBuffer
 from occpose_ros.worker import LatestWorker
 
+# The executor lets an idle worker go first for so long; services and parameters wait meanwhile.
+_PATIENCE_S = 0.02
+
 
 class EngineHangsError(OccposeError):
     """The engine has not come back from a frame."""
@@ -74,7 +77,7 @@ class PoseNode(ManagedNode):
         # what may fail comes first, so that a failure leaves nothing behind
         engine = self.patiently(self._load, "loading the model")
         own_prefix = f"t{secrets.token_hex(2)}_"  # so that nobody gets the id of somebody whom a former run has seen
-        pipeline = PosePipeline(engine, self.parameters.pipeline_config(), own_prefix)
+        pipeline = PosePipeline(engine, self.parameters.pipeline_config, own_prefix)
         self._heights = Heights(self, self.get_logger().info)
         self._outputs = Outputs(self, self._types, self._transforms)
         self._answerer = Answerer(
@@ -159,7 +162,7 @@ class PoseNode(ManagedNode):
             return
         self.statistics.received()
         received = Received(msg=msg, received_s=time.monotonic(), received_ns=self.get_clock().now().nanoseconds)
-        if self._worker.offer(received):
+        if self._worker.offer(received, _PATIENCE_S):
             self.statistics.dropped({"replaced": 1})
 
     def _on_clock_jump(self) -> None:

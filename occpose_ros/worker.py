@@ -43,17 +43,25 @@ class LatestWorker(Generic[Item]):
         self._reset = reset
         self._changed = threading.Condition()
         self._item: Item | None = None
+        self._busy = False
         self._reset_wanted = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def offer(self, item: Item) -> bool:
-        """Hand over an item; True if it replaced one that had not been begun."""
+    def offer(self, item: Item, patience_s: float = 0.0) -> bool:
+        """Hand over an item; True if it replaced one that had not been begun.
+
+        patience_s: wait so long for the work, if it begins at once. One thread at a time runs Python, so a caller that
+        goes on working makes the item wait, for up to `sys.getswitchinterval` (5 ms).
+        """
         with self._changed:
             replaced = self._item is not None
+            begins = not self._busy
             self._item = item
-            self._changed.notify()
+            self._changed.notify_all()
+            if begins:
+                self._changed.wait_for(lambda: self._item is None and not self._busy, patience_s)
         return replaced
 
     def request_reset(self) -> None:
@@ -61,7 +69,7 @@ class LatestWorker(Generic[Item]):
         with self._changed:
             self._item = None
             self._reset_wanted = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     @property
     def running(self) -> bool:
@@ -72,18 +80,21 @@ class LatestWorker(Generic[Item]):
         """End the thread after the item in work; False if that took longer than the timeout."""
         with self._changed:
             self._stopping = True
-            self._changed.notify()
+            self._changed.notify_all()
         self._thread.join(timeout_s)
         return not self.running
 
     def _run(self) -> None:
         while True:
             with self._changed:
+                self._busy = False
+                self._changed.notify_all()
                 self._changed.wait_for(lambda: self._stopping or self._reset_wanted or self._item is not None)
                 if self._stopping:
                     return
                 reset, self._reset_wanted = self._reset_wanted, False
                 item, self._item = self._item, None
+                self._busy = True
             if reset:
                 self._reset()
             if item is not None:

@@ -54,10 +54,10 @@ def test_a_good_change_reaches_the_pipeline():
     parameters = changed(
         NodeParameters(), {"person_height_m": 1.9, "hold_s": 5.0, "use_sim_time": True}, configured=True
     )
-    config = parameters.pipeline_config()
+    config = parameters.pipeline_config
     assert (config.target_height_m, config.hold_s) == (1.9, 5.0)
     assert config.gap_s >= config.hold_s
-    assert NodeParameters().pipeline_config().target_height_m is None
+    assert NodeParameters().pipeline_config.target_height_m is None
 
 
 def test_rviz_shows_the_markers_without_a_click():

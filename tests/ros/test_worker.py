@@ -39,6 +39,23 @@ def test_an_item_not_begun_is_replaced():
     assert recorder.done == [1, "last"]
 
 
+def test_a_patient_caller_waits_for_work_that_begins_at_once_but_not_for_a_busy_worker():
+    recorder = Recorder()
+    recorder.gate.set()
+    worker = LatestWorker(recorder.work, recorder.reset, name="test")
+    worker.offer(1, patience_s=10)
+    assert recorder.done == [1]
+    recorder.gate.clear()
+    recorder.busy.clear()
+    worker.offer(2, patience_s=0.01)
+    assert recorder.busy.wait(10)
+    worker.offer("last", patience_s=60)
+    assert recorder.done == [1]
+    recorder.gate.set()
+    assert recorder.finished.wait(10)
+    assert worker.stop()
+
+
 def test_a_reset_forgets_what_waits_and_comes_before_what_follows():
     recorder = Recorder()
     worker = LatestWorker(recorder.work, recorder.reset, name="test")
