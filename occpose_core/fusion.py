@@ -8,9 +8,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from occpose_core.geometry import lengths
 from occpose_core.skeleton import H36M17
 
 _PARENTS = np.array(H36M17.parents)
+
+
+def _generations() -> tuple[np.ndarray, ...]:
+    """Joints by the number of bones between them and the root; without the root."""
+    steps = np.zeros(len(_PARENTS), dtype=np.int64)
+    for parent, child in H36M17.bones:  # parents stand before their children
+        steps[child] = steps[parent] + 1
+    return tuple(np.flatnonzero(steps == step) for step in range(1, steps.max() + 1))
+
+
+_GENERATIONS = _generations()
 
 
 def bone_vectors(joints: np.ndarray) -> np.ndarray:
@@ -36,16 +48,19 @@ def fuse(
     network's bone lengths stay. held_m: (..., J, 3) last measured bones. held_sigma_m: (..., J) how far off they may
     be by now; inf where none was measured. Returns joints and sigmas of the same shapes.
     """
+    hidden = ~visible
+    if not np.count_nonzero(hidden):
+        return joints_root_m, sigma_m
     variance, held_variance = sigma_m**2, held_sigma_m**2
     with np.errstate(invalid="ignore"):
         weight = np.where(np.isinf(held_variance), 0.0, variance / np.maximum(variance + held_variance, 1e-12))
     weight = np.where(visible, 0.0, weight)
     bones = bone_vectors(joints_root_m)
     mixed = bones + weight[..., None] * (held_m - bones)
-    length = np.linalg.norm(bones, axis=-1, keepdims=True)
-    mixed *= length / np.maximum(np.linalg.norm(mixed, axis=-1, keepdims=True), 1e-9)
-    fused = joints_root_m.copy()
-    for parent, child in H36M17.bones:  # parents stand before their children
-        hidden = ~visible[..., child, None]
-        fused[..., child, :] = np.where(hidden, fused[..., parent, :] + mixed[..., child, :], fused[..., child, :])
-    return fused, sigma_m * np.sqrt(1.0 - weight)
+    mixed *= (lengths(bones) / np.maximum(lengths(mixed), 1e-9))[..., None]
+    change = np.where(hidden[..., None], mixed - bones, 0.0)
+    moved = np.zeros_like(change)  # a hidden joint moves by the change of its bone, and with its parent
+    for joints in _GENERATIONS:
+        along = hidden[..., joints, None] * moved[..., _PARENTS[joints], :]
+        moved[..., joints, :] = along + change[..., joints, :]
+    return joints_root_m + moved, sigma_m * np.sqrt(1.0 - weight)

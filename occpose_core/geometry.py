@@ -30,6 +30,7 @@ _CHAIN_M = sum(share * length_m for _, _, share, length_m in _CHAIN)
 # Stature is the sum of these times the lengths of the bones from CHAIN_STARTS to CHAIN_ENDS.
 STATURE_WEIGHTS = (_CHAIN_M + ANKLE_HEIGHT_M) / _CHAIN_M * np.array([share for _, _, share, _ in _CHAIN])
 
+_ONES = np.ones(3)
 # Nearer than this no camera sees a person; a solution there is a misfit.
 _NEAREST_M = 0.1
 # Variance of the rays below which all joints look the same way: 0.001 is a person of 1.7 m seen from 500 m.
@@ -75,37 +76,50 @@ def stature_m(joints_m: np.ndarray) -> np.ndarray:
     straight in the two motion sets that occpose trains on, head height over this chain is 1.034 and 1.046 (medians over
     subjects).
     """
-    lengths = np.linalg.norm(joints_m[..., CHAIN_ENDS, :] - joints_m[..., CHAIN_STARTS, :], axis=-1)
-    return np.asarray(lengths @ STATURE_WEIGHTS)
+    return np.asarray(lengths(chain_bones(joints_m)) @ STATURE_WEIGHTS)
+
+
+def chain_bones(joints: np.ndarray) -> np.ndarray:
+    """The bones (..., 8, 3) from CHAIN_STARTS to CHAIN_ENDS of poses (..., J, 3)."""
+    return np.asarray(joints.take(CHAIN_ENDS, axis=-2) - joints.take(CHAIN_STARTS, axis=-2))
+
+
+def squared_lengths(vectors: np.ndarray) -> np.ndarray:
+    """Of vectors (..., C), C <= 3: (...). A product with ones is far faster than a sum over so short an axis."""
+    return np.asarray(vectors * vectors @ _ONES[: vectors.shape[-1]])
+
+
+def lengths(vectors: np.ndarray) -> np.ndarray:
+    """Of vectors (..., C), C <= 3: (...)."""
+    return np.asarray(np.sqrt(squared_lengths(vectors)))
 
 
 def place_root(joints_root_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the pelvis position that makes a root-relative pose agree with the rays of its visible joints.
 
-    joints_root_m: (..., J, 3) m, axes of the camera. rays: (..., J, 2) in the camera frame, masked where weight is 0.
-    weight: (..., J) >= 0, 0 = not visible. Returns root_cam_m (..., 3) float64 and placed (...) bool. Where placed is
-    False (fewer than two joints with weight, all rays equal, or the best place is not in front of the camera) the root
-    is 0.
+    joints_root_m: (..., J, 3) m, axes of the camera. rays: (..., J, 2) in the camera frame, finite, of any value where
+    weight is 0. weight: (..., J) >= 0, 0 = not visible. Returns root_cam_m (..., 3) float64 and placed (...) bool.
+    Where placed is False (fewer than two joints with weight, all rays equal, or the best place is not in front of the
+    camera) the root is 0.
 
     A joint at X, Y, Z from the root t is seen at u = (X + t_x) / (Z + t_z), so u Z - X = t_x - u t_z, and likewise for
     v: linear in t. Minimising the weighted squares over t_x and t_y first leaves one equation for t_z.
     """
-    weight = np.asarray(weight, dtype=np.float64)[..., None]
-    seen = weight > 0
-    rays = np.where(seen, rays, 0.0)
-    joints = np.asarray(joints_root_m, dtype=np.float64)
-    share = weight / np.maximum(weight.sum(axis=-2, keepdims=True), sys.float_info.min)
-    offset = rays * joints[..., 2:] - joints[..., :2]  # u Z - X, v Z - Y
-    mean_rays = (share * rays).sum(axis=-2, keepdims=True)
-    mean_offset = (share * offset).sum(axis=-2, keepdims=True)
-    spread = share * (rays - mean_rays)
-    variance = (spread * rays).sum(axis=(-1, -2))
-    covariance = (spread * offset).sum(axis=(-1, -2))
-    solvable = (seen.sum(axis=(-1, -2)) >= 2) & (variance > _MIN_RAY_VARIANCE)
+    weight, joints = np.asarray(weight, dtype=np.float64), np.asarray(joints_root_m, dtype=np.float64)
+    share = weight / np.maximum(weight.sum(axis=-1, keepdims=True), sys.float_info.min)
+    terms = np.empty((*weight.shape, 4))  # u, v, u Z - X, v Z - Y
+    terms[..., :2] = rays
+    terms[..., 2:] = rays * joints[..., 2:] - joints[..., :2]
+    mean = (share[..., None, :] @ terms)[..., 0, :]
+    terms -= mean[..., None, :]
+    products = np.swapaxes(terms[..., :2] * share[..., None], -1, -2) @ terms
+    variance = products[..., 0, 0] + products[..., 1, 1]  # of a single joint 0
+    covariance = products[..., 0, 2] + products[..., 1, 3]
+    solvable = variance > _MIN_RAY_VARIANCE
     depth = -covariance / np.where(solvable, variance, 1.0)
-    nearest = np.where(seen, joints[..., 2:], np.inf).min(axis=(-1, -2)) + depth
+    nearest = np.where(weight > 0, joints[..., 2], np.inf).min(axis=-1) + depth
     placed = solvable & (nearest > _NEAREST_M) & (depth > _NEAREST_M)
     root = np.empty((*depth.shape, 3))
-    root[..., :2], root[..., 2] = (mean_offset + mean_rays * depth[..., None, None])[..., 0, :], depth
+    root[..., :2], root[..., 2] = mean[..., 2:] + mean[..., :2] * depth[..., None], depth
     root[~placed] = 0.0
     return root, placed

@@ -40,14 +40,14 @@ class Identities:
         self._trust = Trust()
 
     def on_rows(
-        self, ids: list[str], seen: Seen, people: People, stamp_ns: int, config: PipelineConfig, dropped: Counter[str]
+        self, ids: list[str], seen: Seen, people: People, config: PipelineConfig, dropped: Counter[str]
     ) -> Seen:
         """Add rows for newcomers to `people`, all of whom must be started, and sort what is seen by rows.
 
         ids: the detector's of the people in `seen`, "" = none, else unique. `dropped` is counted up.
         """
         self._detectors = {name: self._detectors.get(name, "") for name in people.ids}
-        rows, jumped = self._find(ids, seen, people, stamp_ns, config)
+        rows, jumped = self._find(ids, seen, people, config)
         if len(rows) > config.max_persons or (rows < 0).any():
             self._add_newcomers(ids, seen, rows, jumped, people, config, dropped)
         self._bind(ids, rows.tolist(), people)
@@ -76,7 +76,7 @@ class Identities:
         people.add(self._names([ids[person] for person in fresh], {*people.ids, *ids}))
 
     def _find(
-        self, ids: list[str], seen: Seen, people: People, stamp_ns: int, config: PipelineConfig
+        self, ids: list[str], seen: Seen, people: People, config: PipelineConfig
     ) -> tuple[np.ndarray, np.ndarray]:
         """(P,) rows, -1 = a newcomer; and (P,) bool: is not where the bearer of the id can be."""
         row_of = {name: row for row, name in enumerate(self._detectors.values()) if name}
@@ -84,8 +84,8 @@ class Identities:
         bearer, jumped = np.array(bearers, dtype=np.int64), np.zeros(len(ids), dtype=bool)
         if not ids:
             return bearer, jumped
-        since_s = people.since_s(stamp_ns)
-        root, joints = people.pose_cam_m(since_s, config.velocity_time_s)
+        since_s = people.since_s
+        root, joints = people.pose_cam_m(config.velocity_time_s)
         expected = Expected(rays=rays_from_cam(joints), depth_m=root[:, 2], since_s=since_s)
         if -1 not in bearers and surely_fit(seen.rays, seen.visible, expected.at(bearer), self._trust.bonus):
             self._trust.learn(right=len(ids), wrong=0)

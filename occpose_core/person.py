@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import TypeAlias
 
 import numpy as np
 
 from occpose_core.fusion import bone_vectors, fuse, measured_bones
-from occpose_core.pipeline_config import PipelineConfig
+from occpose_core.geometry import squared_lengths
+from occpose_core.pipeline_config import ASSUMED_HEIGHT_M, PipelineConfig
 from occpose_core.scale import SIZE, Heights, remembered
 from occpose_core.skeleton import H36M17
 from occpose_core.smoothing import OneEuro, filtered
@@ -16,18 +18,27 @@ _J = len(H36M17.joints)
 _FRAME_S = 1 / 30
 _MOST_GONE = 1000  # of whom the stature is remembered
 
+Rows: TypeAlias = slice | np.ndarray  # some rows, by their indices; or all of them, as slice(None)
+
+
+def rows_where(which: np.ndarray) -> Rows:
+    """The rows where `which` (N,) bool is True: for all a slice, which NumPy takes as a view, without a copy."""
+    return slice(None) if np.count_nonzero(which) == len(which) else which.nonzero()[0]
+
 
 class People:
-    """N people: their unique `ids`, and `rows` (N,) with the fields below.
+    """N people: their unique `ids`; `rows` (N,) with the fields below; and the image that a step is about.
 
+    stamp_ns: of that image. since_s: (N,) seconds since the last lifted frame; inf for rows not started.
     fuse: whether to join the bones of hidden joints with those last measured. smooth: whether to smooth poses.
 
     rays (T, J, 2), score (T, J): the network's window in the camera frame, newest frame last; score 0 = not visible
     state (S,): what a streaming network keeps, zeros for a person without a past
     started: whether a frame has been lifted; if not, the fields below mean nothing
-    measured_ns: stamp of the last lifted frame; lifted: how many there are
+    measured_ns: stamp of the last lifted frame
     answered_ns: stamp of the last pose, which a network that remembers gives for hidden people, too
-    ray, log_depth: filter states of the root's place, as x / z, y / z and log z; placed: whether they have a past
+    place: filter state of the root's place as two vectors, (x / z, y / z) and (log z, 0), for each has a speed of its
+        own; placed: whether it has a past
     joints: filter state of the root-relative pose (J, 3), m, camera axes; only its answer if poses are not smoothed
     bone (J, 3), bone_sigma_m, bone_seen, bone_ns (J,): each joint relative to its parent when both were last measured,
         how sure that was, whether and when; only if bones are joined
@@ -39,6 +50,7 @@ class People:
     def __init__(self, window: int, state_size: int = 0, fuse: bool = True, smooth: bool = True) -> None:
         self._fuse, self._smooth = fuse, smooth
         self.ids: list[str] = []
+        self.stamp_ns, self.since_s = 0, np.zeros(0)
         self._gone: dict[str, np.ndarray] = {}  # sizes of people who are not here, the last to leave last
         self.rows = np.zeros(
             0,
@@ -49,9 +61,7 @@ class People:
                 ("started", bool),
                 ("measured_ns", np.int64),
                 ("answered_ns", np.int64),
-                ("lifted", np.int64),
-                ("ray", filtered(2)),
-                ("log_depth", filtered(1)),
+                ("place", filtered(2, 2)),
                 ("placed", bool),
                 ("joints", filtered(_J, 3)),
                 ("bone", np.float64, (_J, 3)),
@@ -69,29 +79,52 @@ class People:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def ray(self) -> np.ndarray:
+        """(N, 2), to be read and written: the root's x / z and y / z."""
+        return np.asarray(self.rows["place"]["answer"][:, 0])
+
+    @property
+    def log_depth(self) -> np.ndarray:
+        """(N,), to be read and written: log of the root's z, m."""
+        return np.asarray(self.rows["place"]["answer"][:, 1, 0])
+
+    @property
+    def all_assumed(self) -> bool:
+        """Whether everybody's stature is assumed, and the ground has told nothing of anybody's."""
+        return not (np.count_nonzero(self.rows["source"]) or np.count_nonzero(self.rows["size"]["ground_s"]))
+
+    def advance(self, stamp_ns: int) -> None:
+        """Go on to the image of that stamp."""
+        self.stamp_ns = stamp_ns
+        self.since_s = np.where(self.rows["started"], (stamp_ns - self.rows["measured_ns"]) * 1e-9, np.inf)
+
     def add(self, ids: list[str]) -> None:
         """Append rows without a past, but for the statures of those who were here before."""
         if ids:
             new = np.zeros(len(ids), dtype=self.rows.dtype)
+            new["height_m"] = ASSUMED_HEIGHT_M
             for row, name in enumerate(ids):
                 if name in self._gone:
                     new["size"][row] = remembered(self._gone.pop(name))
             self.ids = self.ids + ids
             self.rows = np.concatenate([self.rows, new])
+            self.since_s = np.append(self.since_s, np.full(len(ids), np.inf))
 
     def keep(self, which: np.ndarray) -> None:
         """Drop all rows but those where `which` (N,) bool is True."""
-        if not which.all():
+        if np.count_nonzero(which) < len(which):
             for row in np.flatnonzero(~which & (self.rows["size"]["ground_s"] > 0)):
                 self._gone[self.ids[row]] = self.rows["size"][row].copy()
             for name in list(self._gone)[:-_MOST_GONE]:
                 del self._gone[name]
             self.ids = [name for name, kept in zip(self.ids, which, strict=True) if kept]
-            self.rows = self.rows[which]
+            self.rows, self.since_s = self.rows[which], self.since_s[which]
 
     def restart(self, which: np.ndarray) -> None:
         """Forget the past of the rows that an index array or a mask gives; they keep their ids."""
         self.rows[which] = np.zeros((), dtype=self.rows.dtype)
+        self.since_s[which] = np.inf
 
     def push(self, rays: np.ndarray, score: np.ndarray) -> None:
         """Append a frame to all windows: rays (N, J, 2), score (N, J). A row not started is filled with it."""
@@ -99,20 +132,17 @@ class People:
         for window, frame in ((self.rows["rays"], rays), (self.rows["score"], score)):
             window[:, :-1] = window[:, 1:]
             window[:, -1] = frame
-            window[fresh] = frame[fresh, None]
+            if np.count_nonzero(fresh):
+                window[fresh] = frame[fresh, None]
 
-    def since_s(self, stamp_ns: int) -> np.ndarray:
-        """(N,) seconds since the last lifted frame; inf for rows not started."""
-        return np.where(self.rows["started"], (stamp_ns - self.rows["measured_ns"]) * 1e-9, np.inf)
-
-    def pose_cam_m(self, since_s: np.ndarray, velocity_time_s: float) -> tuple[np.ndarray, np.ndarray]:
-        """Roots (N, 3) and joints (N, J, 3), if the root's velocity fades with velocity_time_s since the last frame."""
-        ahead_s = velocity_time_s * (1.0 - np.exp(-since_s[:, None] / velocity_time_s))
-        ray, log_depth = (
-            state["answer"] + state["rate"] * ahead_s for state in (self.rows["ray"], self.rows["log_depth"])
-        )
-        depth = np.exp(log_depth)
-        root = np.concatenate([depth * ray, depth], axis=-1)
+    def pose_cam_m(self, velocity_time_s: float) -> tuple[np.ndarray, np.ndarray]:
+        """Roots (N, 3) and joints (N, J, 3) now, if the root's velocity fades with velocity_time_s unseen."""
+        place = self.rows["place"]["answer"]
+        if np.count_nonzero(self.since_s):
+            ahead_s = velocity_time_s * (1.0 - np.exp(self.since_s / -velocity_time_s))
+            place = place + self.rows["place"]["rate"] * ahead_s[:, None, None]
+        depth, root = np.exp(place[:, 1, :1]), np.empty((len(place), 3))
+        root[:, :2], root[:, 2:] = depth * place[:, 0], depth
         return root, self.rows["joints"]["answer"] + root[:, None]
 
     def scale_to(self, heights: Heights) -> None:
@@ -127,7 +157,7 @@ class People:
             return
         ratio = heights.height_m / before_m
         for name in ("sample", "answer"):
-            rows["log_depth"][name] += np.log(ratio)[:, None]
+            rows["place"][name][:, 1, 0] += np.log(ratio)
         for name in ("sample", "answer", "rate"):
             rows["joints"][name] *= ratio[:, None, None]
         rows["bone"] *= ratio[:, None, None]
@@ -136,8 +166,7 @@ class People:
 
     def update(
         self,
-        which: np.ndarray,
-        stamp_ns: int,
+        which: Rows,
         config: PipelineConfig,
         *,
         joints_root_m: np.ndarray,
@@ -151,30 +180,30 @@ class People:
         The root is smoothed as a ray and a distance: the ray is measured far better, and so stays free of the noise of
         the distance. An arm says little about distance: there the old one counts more.
         """
+        rows = self.rows
+        dt_s = np.where(rows["placed"][which], self.since_s[which], np.inf)
+        joints_root_m, sigma_m = self._pose(which, config, joints_root_m, sigma_m, visible)
+        past, depth = rows["place"][which], root_cam_m[:, 2:]
+        place = np.zeros((len(depth), 2, 2))
+        place[:, 0] = root_cam_m[:, :2] / depth
+        before = past["answer"][:, 1, 0]
+        place[:, 1, 0] = before + _depth_gain(joints_root_m, visible, dt_s) * (np.log(depth[:, 0]) - before)
         euro = OneEuro(min_cutoff_hz=config.min_cutoff_hz, beta=config.beta)
-        rows, depth = self.rows, root_cam_m[:, 2]
-        dt_s = np.where(rows["placed"][which], self.since_s(stamp_ns)[which], np.inf)
-        joints_root_m, sigma_m = self._pose(which, stamp_ns, config, joints_root_m, sigma_m, visible)
-        ray, log_depth = root_cam_m[:, :2] / depth[:, None], np.log(depth)[:, None]
-        past = rows["log_depth"][which]
-        gain = _depth_gain(joints_root_m, visible, dt_s)[:, None]
-        log_depth = past["answer"] + gain * (log_depth - past["answer"])
-        rows["log_depth"][which] = euro.step(log_depth, past, dt_s, config.depth_trust, unit_m=depth)
-        rows["ray"][which] = euro.step(ray, rows["ray"][which], dt_s, unit_m=depth)
+        trust = np.array([1.0, config.depth_trust])
+        rows["place"][which] = euro.step(place, past, dt_s[:, None], trust, unit_m=depth)
         if self._fuse:
             row, joint = np.nonzero(measured_bones(visible))
-            measured = which[row], joint
+            measured = np.arange(len(rows))[which][row], joint
             rows["bone"][measured] = bone_vectors(rows["joints"]["answer"][which])[row, joint]
             rows["bone_sigma_m"][measured] = sigma_m[row, joint]
-            rows["bone_ns"][measured], rows["bone_seen"][measured] = stamp_ns, True
-        rows["size"][which], rows["measured_ns"][which] = size, stamp_ns
+            rows["bone_ns"][measured], rows["bone_seen"][measured] = self.stamp_ns, True
+        rows["size"][which], rows["measured_ns"][which] = size, self.stamp_ns
         rows["started"][which] = rows["placed"][which] = True
-        rows["lifted"][which] += 1
+        self.since_s[which] = 0.0
 
     def predict(
         self,
-        which: np.ndarray,
-        stamp_ns: int,
+        which: Rows,
         config: PipelineConfig,
         *,
         joints_root_m: np.ndarray,
@@ -182,31 +211,25 @@ class People:
         visible: np.ndarray,
     ) -> None:
         """Take poses (R, J, 3) with sigmas (R, J) of hidden people into their rows; visible: (R, J)."""
-        self._pose(which, stamp_ns, config, joints_root_m, sigma_m, visible)
+        self._pose(which, config, joints_root_m, sigma_m, visible)
 
     def _pose(
-        self,
-        which: np.ndarray,
-        stamp_ns: int,
-        config: PipelineConfig,
-        joints_root_m: np.ndarray,
-        sigma_m: np.ndarray,
-        visible: np.ndarray,
+        self, which: Rows, config: PipelineConfig, joints_root_m: np.ndarray, sigma_m: np.ndarray, visible: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Fuse and smooth poses into rows; returns them as they are before smoothing, and their sigmas."""
         rows = self.rows
         if self._fuse:
-            moved_m = config.hold_growth_mps * (stamp_ns - rows["bone_ns"][which]) * 1e-9
+            moved_m = config.hold_growth_mps * (self.stamp_ns - rows["bone_ns"][which]) * 1e-9
             held_sigma_m = np.where(rows["bone_seen"][which], np.hypot(rows["bone_sigma_m"][which], moved_m), np.inf)
             joints_root_m, sigma_m = fuse(joints_root_m, sigma_m, visible, rows["bone"][which], held_sigma_m)
         if self._smooth:
             euro = OneEuro(min_cutoff_hz=config.min_cutoff_hz, beta=config.beta)
-            dt_s = np.where(rows["started"], (stamp_ns - rows["answered_ns"]) * 1e-9, np.inf)[which]
+            dt_s = np.where(rows["started"], (self.stamp_ns - rows["answered_ns"]) * 1e-9, np.inf)[which]
             trust = np.where(visible, 1.0, config.filled_trust)
             rows["joints"][which] = euro.step(joints_root_m, rows["joints"][which], dt_s[:, None], trust)
         else:
             rows["joints"]["answer"][which] = joints_root_m
-        rows["sigma_m"][which], rows["answered_ns"][which] = sigma_m, stamp_ns
+        rows["sigma_m"][which], rows["answered_ns"][which] = sigma_m, self.stamp_ns
         return joints_root_m, sigma_m
 
 
@@ -217,9 +240,9 @@ def _depth_gain(joints_root_m: np.ndarray, visible: np.ndarray, dt_s: np.ndarray
     of the whole body's on it is followed at once; below, the less the smaller, and the more the longer ago the last.
     """
     xy = joints_root_m[..., :2]
-    weight = np.ones((2, *visible.shape))  # of the joints that are seen, and of the whole body's
-    weight[0] = visible
-    centre = weight[..., None, :] @ xy / np.maximum(weight.sum(axis=-1), 1.0)[..., None, None]
-    seen, whole = (weight * ((xy - centre) ** 2).sum(axis=-1)).sum(axis=-1)
-    trust = np.minimum(2.0 * seen / np.maximum(whole, sys.float_info.min), 1.0) ** 2
+    weight = np.ones((len(visible), 2, visible.shape[1]))  # of the joints that are seen, and of the whole body's
+    weight[:, 0] = visible
+    joints = np.maximum(weight.sum(axis=-1), 1.0)
+    squares = (weight @ squared_lengths(xy)[..., None])[..., 0] - squared_lengths(weight @ xy) / joints
+    trust = np.minimum(2.0 * squares[:, 0] / np.maximum(squares[:, 1], sys.float_info.epsilon), 1.0) ** 2
     return np.asarray(1.0 - (1.0 - trust) ** (dt_s / _FRAME_S))

@@ -6,6 +6,7 @@ places them on their rays, smooths them, and keeps the hidden alive by predictio
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,20 +16,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from occpose_core.admission import Seen, admit, count
-from occpose_core.camera import CameraView, PersonView, px_from_rays, rays_from_cam
+from occpose_core.answering import answer
+from occpose_core.camera import CameraView, PersonView
 from occpose_core.errors import OccposeError
 from occpose_core.geometry import place_root, stature_m
 from occpose_core.identities import Identities
-from occpose_core.person import People
+from occpose_core.person import People, Rows, rows_where
 from occpose_core.pipeline_config import PipelineConfig
 from occpose_core.refocusing import refocus, refocused
-from occpose_core.runtime.engine import DEFAULT_SIGMA_M, FRAME_S, views_for
+from occpose_core.runtime.engine import DEFAULT_SIGMA_M, FRAME_S, Lifted, views_for
 from occpose_core.scale import Placed, check_heights, heights, known_heights_m, network_stature_m, observe
 from occpose_core.skeleton import H36M17
-from occpose_core.types import Camera, GroundPlane, Keypoints2D, Origin, ScaleSource, Skeleton3D, State
+from occpose_core.types import Camera, GroundPlane, Keypoints2D, Skeleton3D
 
 if TYPE_CHECKING:
-    from occpose_core.runtime import Engine, Lifted
+    from occpose_core.runtime import Engine
 
 _SMALLEST_STATURE_M = 0.1  # a network that answers with less has collapsed
 
@@ -116,105 +118,100 @@ class PosePipeline:
         if self._camera not in (None, camera) and refocused(self._camera, camera):
             refocus(self._people, self._camera, camera, seen)
         self._stamp_ns, self._camera = stamp_ns, camera
-        self._people.keep(self._people.since_s(stamp_ns) <= self.config.gap_s)
-        seen = self._identities.on_rows(ids, seen, self._people, stamp_ns, self.config, dropped)
-        known_m = known_heights_m(self._people.ids, self.config.target_height_m, heights_m)
-        self._people.scale_to(heights(self._people.rows["size"], known_m))
+        self._people.advance(stamp_ns)
+        self._people.keep(self._people.since_s <= self.config.gap_s)
+        seen = self._identities.on_rows(ids, seen, self._people, self.config, dropped)
+        if heights_m or self.config.target_height_m or not self._people.all_assumed:
+            known_m = known_heights_m(self._people.ids, self.config.target_height_m, heights_m)
+            self._people.scale_to(heights(self._people.rows["size"], known_m))
         self._people.push(seen.rays, seen.score)
-        filled_rays = self._lift(seen, stamp_ns, ahead_s, ground, dropped)
-        skeletons = self._skeletons(seen, filled_rays, stamp_ns, camera)
+        filled_rays = self._lift(seen, ahead_s, ground, dropped)
+        skeletons = answer(self._people, seen, filled_rays, camera, self.config)
         self._people.keep(self._people.rows["started"])
         now = tuple(skeleton.id for skeleton in skeletons)
         lost = tuple(name for name in self._published if name not in now)
         self._published = now
         return PipelineOutput(stamp_ns=stamp_ns, skeletons=skeletons, lost_ids=lost, dropped=dict(dropped), reset=reset)
 
-    def _lift(
-        self,
-        seen: Seen,
-        stamp_ns: int,
-        ahead_s: float,
-        ground: GroundPlane | None,
-        dropped: Counter[str],
-    ) -> np.ndarray | None:
+    def _lift(self, seen: Seen, ahead_s: float, ground: GroundPlane | None, dropped: Counter[str]) -> np.ndarray | None:
         """Run the network for all of whom it can tell and update their rows; its 2D pose as rays (N, J, 2), if any.
 
         ahead_s: since the step before.
         """
         people, info, enough = self._people, self._engine.info, seen.enough(self.config)
         asked = enough | info.remembers
-        rows = asked.nonzero()[0]
-        if info.streaming and not asked.all():
+        which = rows_where(asked)
+        if info.streaming and np.count_nonzero(asked) < len(asked):
             self._ask((~asked).nonzero()[0], ahead_s)  # the time of those who hide goes on too
-        if not len(rows):
+        if not np.count_nonzero(asked):
             return None
-        view, lifted = self._ask(rows, ahead_s)
+        view, lifted = self._ask(which, ahead_s)
+        lifted, finite = _finite(lifted)
         assert lifted.joints_root_m is not None  # __init__ has refused other models
-        finite = _finite(lifted)
-        joints = view.to_cam(np.where(finite[:, None, None], lifted.joints_root_m, 0.0))
-        sigma = np.where(seen.visible[rows], *DEFAULT_SIGMA_M) if lifted.sigma_m is None else lifted.sigma_m
-        usable = finite & (stature_m(joints) > _SMALLEST_STATURE_M)
-        if not usable.all():
-            count(dropped, "non_finite", ~usable)
-            people.restart(rows[~usable])
-        placed = usable & enough[rows]
-        self._place(rows[placed], joints[placed], sigma[placed], seen, stamp_ns, ground, dropped)
-        hidden = usable & ~enough[rows]
-        if hidden.any():
-            self._predict(rows[hidden], joints[hidden], sigma[hidden], seen, stamp_ns)
-        if lifted.filled is None:
-            return None
-        filled = np.where(usable[:, None, None], lifted.filled, 0.0)
-        filled_rays = np.zeros_like(seen.rays)
-        filled_rays[rows] = view.rays(filled)
-        return filled_rays
+        joints = _on_rows(view.to_cam(lifted.joints_root_m), which, asked)
+        usable = _on_rows(finite, which, asked) & (stature_m(joints) > _SMALLEST_STATURE_M)
+        if np.count_nonzero(usable) < np.count_nonzero(asked):
+            useless = asked & ~usable
+            count(dropped, "non_finite", useless)
+            people.restart(useless)
+        if lifted.sigma_m is None:
+            sigma = np.where(seen.visible, *DEFAULT_SIGMA_M)
+        else:
+            sigma = _on_rows(lifted.sigma_m, which, asked)
+        self._place(usable & enough, joints, sigma, seen, ground, dropped)
+        hidden = usable & ~enough
+        if np.count_nonzero(hidden):
+            self._predict(hidden.nonzero()[0], joints, sigma, seen)
+        return None if lifted.filled is None else _on_rows(view.rays(lifted.filled), which, asked)
 
-    def _ask(self, rows: np.ndarray, ahead_s: float) -> tuple[PersonView | CameraView, Lifted]:
+    def _ask(self, which: Rows, ahead_s: float) -> tuple[PersonView | CameraView, Lifted]:
         """Run the network for some people, and keep what it wants to remember; its answers and their views."""
-        people = self._people.rows
-        rays, score = people["rays"][rows], people["score"][rows]
+        rows = self._people.rows
+        rays, score = rows["rays"][which], rows["score"][which].copy()
         visible = score > 0
         views = views_for(self._engine.info, rays, visible)
         kpts = np.where(visible[..., None], views.normalise(rays), np.float32(0))
         if self._engine.info.streaming:
             # rows are stepped together, so that all have the same time; newcomers have none, whenever they come
-            dt_s = np.where(people["started"][rows], ahead_s, FRAME_S).astype(np.float32)
-            lifted = self._engine.run(kpts, score, people["state"][rows], False, dt_s)
-            people["state"][rows] = lifted.state
+            dt_s = np.where(rows["started"][which], np.float32(ahead_s), np.float32(FRAME_S))
+            lifted = self._engine.run(kpts, score, rows["state"][which].copy(), False, dt_s)
+            rows["state"][which] = lifted.state
         else:
             lifted = self._engine.run(kpts, score)
         return views.at(-1), lifted
 
     def _place(
         self,
-        rows: np.ndarray,
+        lifted: np.ndarray,
         joints_root: np.ndarray,
         sigma: np.ndarray,
         seen: Seen,
-        stamp_ns: int,
         ground: GroundPlane | None,
         dropped: Counter[str],
     ) -> None:
-        """Place poses (R, J, 3) with sigmas (R, J), as the network has them, scale them and take them into rows."""
+        """Place poses (N, J, 3) with sigmas (N, J), as the network has them, scale them and take them into the rows.
+
+        lifted: (N,) bool, whose.
+        """
         people, config = self._people, self.config
-        root, placed = place_root(joints_root, seen.rays[rows], seen.score[rows])
-        count(dropped, "not_placed", ~placed)
-        rows = rows[placed]
+        root, placeable = place_root(joints_root, seen.rays, seen.score)
+        placed = lifted & placeable
+        count(dropped, "not_placed", lifted & ~placed)
+        which = rows_where(placed)
         poses = Placed(
-            joints_root=joints_root[placed],
-            root=root[placed],
-            sigma=sigma[placed],
-            rays=seen.rays[rows],
-            visible=seen.visible[rows],
+            joints_root=joints_root[which],
+            root=root[which],
+            sigma=sigma[which],
+            rays=seen.rays[which],
+            visible=seen.visible[which],
         )
-        since_s = people.since_s(stamp_ns)[rows]
-        dt_s = np.where(np.isfinite(since_s), since_s, FRAME_S)
+        since_s = people.since_s[which]
+        dt_s = np.where(since_s < np.inf, since_s, FRAME_S)
         gain = self._engine.info.stature_gain
-        size = observe(people.rows["size"][rows], poses, ground, dt_s, config.stature_time_s, gain)
-        scale = people.rows["height_m"][rows] / network_stature_m(size)
+        size = observe(people.rows["size"][which], poses, ground, dt_s, config.stature_time_s, gain)
+        scale = people.rows["height_m"][which] / network_stature_m(size)
         people.update(
-            rows,
-            stamp_ns,
+            which,
             config,
             joints_root_m=poses.joints_root * scale[:, None, None],
             root_cam_m=poses.root * scale[:, None],
@@ -223,57 +220,42 @@ class PosePipeline:
             visible=poses.visible,
         )
 
-    def _predict(self, rows: np.ndarray, joints_root: np.ndarray, sigma: np.ndarray, seen: Seen, stamp_ns: int) -> None:
+    def _predict(self, which: Rows, joints_root: np.ndarray, sigma: np.ndarray, seen: Seen) -> None:
         """Take the network's answer for people who show too little to be placed; their size and way stay the same."""
-        scale = self._people.rows["height_m"][rows] / network_stature_m(self._people.rows["size"][rows])
+        rows = self._people.rows[which]
+        scale = rows["height_m"] / network_stature_m(rows["size"])
         self._people.predict(
-            rows,
-            stamp_ns,
+            which,
             self.config,
-            joints_root_m=joints_root * scale[:, None, None],
-            sigma_m=sigma * scale[:, None],
-            visible=seen.visible[rows],
-        )
-
-    def _skeletons(
-        self, seen: Seen, filled_rays: np.ndarray | None, stamp_ns: int, camera: Camera
-    ) -> tuple[Skeleton3D, ...]:
-        """Everybody who is seen now or was within hold_s."""
-        people, config = self._people, self.config
-        since_s = people.since_s(stamp_ns)
-        joints = people.pose_cam_m(since_s, config.velocity_time_s)[1]
-        grown = config.hold_growth_mps * np.minimum(since_s, config.hold_s)
-        sigma = np.hypot(people.rows["sigma_m"], grown[:, None])
-        rays = rays_from_cam(joints)
-        if filled_rays is not None:
-            # of a person who is hidden entirely the network does not know how the root moves on
-            placed = (people.rows["answered_ns"] == stamp_ns) & seen.visible.any(axis=-1)
-            rays = np.where(placed[:, None, None], filled_rays, rays)
-        px = np.where(seen.visible[..., None], seen.xy_px, px_from_rays(rays, camera)).astype(np.float32)
-        origin = np.full(sigma.shape, Origin.FILLED.value, dtype=np.uint8)
-        origin[seen.visible] = Origin.MEASURED
-        origin[sigma > config.unknown_sigma_m] = Origin.UNKNOWN
-        joints, sigma = joints.astype(np.float32), sigma.astype(np.float32)
-        height_m, metric, source = (people.rows[name].tolist() for name in ("height_m", "metric", "source"))
-        return tuple(
-            Skeleton3D(
-                id=people.ids[row],
-                state=State.TRACKED if since_s[row] == 0 else State.OCCLUDED,
-                joints_cam_m=joints[row],
-                sigma_m=sigma[row],
-                origin=origin[row],
-                kpts_px=px[row],
-                height_m=height_m[row],
-                metric=metric[row],
-                scale_source=ScaleSource(source[row]),
-            )
-            for row in (since_s <= config.hold_s).nonzero()[0]
+            joints_root_m=joints_root[which] * scale[:, None, None],
+            sigma_m=sigma[which] * scale[:, None],
+            visible=seen.visible[which],
         )
 
 
-def _finite(lifted: Lifted) -> np.ndarray:
-    """(B,) bool: whether all that the network says and keeps of a person is finite, and no sigma negative."""
-    answers = [lifted.joints_root_m, lifted.sigma_m, lifted.filled, lifted.state]
-    values = np.concatenate([x.reshape(len(x), -1) for x in answers if x is not None], axis=-1)
-    finite = np.isfinite(values).all(axis=-1)
-    return np.asarray(finite if lifted.sigma_m is None else finite & (lifted.sigma_m >= 0).all(axis=-1))
+def _on_rows(values: np.ndarray, which: Rows, asked: np.ndarray) -> np.ndarray:
+    """Values of the people who were asked as values (N, ...) of all, 0 of the others."""
+    if isinstance(which, slice):
+        return values
+    of_all = np.zeros((len(asked), *values.shape[1:]), dtype=values.dtype)
+    of_all[which] = values
+    return of_all
+
+
+def _finite(lifted: Lifted) -> tuple[Lifted, np.ndarray]:
+    """The answers, but 0 for people of whom a number is not finite or a sigma negative; and (B,) bool: of all others.
+
+    What the network keeps of a person counts, too.
+    """
+    answers = {name: value.reshape(len(value), -1) for name, value in vars(lifted).items() if value is not None}
+    finite = np.ones(len(answers["joints_root_m"]), dtype=bool)
+    sure = lifted.sigma_m is None or lifted.sigma_m.min() >= 0
+    # A sum of squares is finite only if all numbers are, and takes one call.
+    if sure and all(math.isfinite(np.vdot(value, value)) for value in answers.values()):
+        return lifted, finite
+    for value in answers.values():
+        finite &= np.isfinite(value).all(axis=-1)
+    if lifted.sigma_m is not None:
+        finite &= (lifted.sigma_m >= 0).all(axis=-1)
+    rest = {name: np.where(finite[:, None], value, 0) for name, value in answers.items()}
+    return Lifted(**{name: value.reshape(getattr(lifted, name).shape) for name, value in rest.items()}), finite

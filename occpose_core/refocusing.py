@@ -33,16 +33,16 @@ def refocus(people: People, before: Camera, now: Camera, seen: Seen) -> None:
     are `seen` through the new intrinsics.
     """
     rows = people.rows
-    ray = rows["ray"]["answer"]
+    ray = people.ray
     moved = _on_pixels(ray, before, now)
     shown = seen.visible.any(axis=-1)
     if len(ray) and shown.any():
         counted = seen.visible[shown, :, None]
         centre = (seen.rays[shown] * counted).sum(axis=1) / counted.sum(axis=1)
         if _misfit(centre, moved) < _misfit(centre, ray):
-            rows["ray"]["answer"] = moved
+            ray[:] = moved
             rows["rays"] = _on_pixels(rows["rays"], before, now)
-            rows["log_depth"]["answer"] += np.log(_relative(now)[0, 0] / _relative(before)[0, 0])
+            people.log_depth[:] += np.log(_relative(now)[0, 0] / _relative(before)[0, 0])
     rows["placed"] = False
     # what the ground told was seen through the old intrinsics
     rows["size"]["bone_weight"] = rows["size"]["log_likelihood"] = 0.0

@@ -26,7 +26,14 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from occpose_core.errors import OccposeError
-from occpose_core.geometry import ANKLE_HEIGHT_M, CHAIN_ENDS, CHAIN_STARTS, STATURE_WEIGHTS
+from occpose_core.geometry import (
+    ANKLE_HEIGHT_M,
+    CHAIN_ENDS,
+    CHAIN_STARTS,
+    STATURE_WEIGHTS,
+    chain_bones,
+    squared_lengths,
+)
 from occpose_core.pipeline_config import ASSUMED_HEIGHT_M, PipelineConfig
 from occpose_core.skeleton import H36M17
 from occpose_core.types import GroundPlane, ScaleSource
@@ -184,15 +191,15 @@ def _average_bones(size: np.ndarray, poses: Placed, dt_s: np.ndarray, time_s: fl
 
     Bones that point at the camera, and those of hidden joints, come out too short, so they count less.
     """
-    bones = poses.joints_root[:, CHAIN_ENDS] - poses.joints_root[:, CHAIN_STARTS]
-    lengths = np.linalg.norm(bones, axis=-1)
-    along = (bones @ poses.root[..., None])[..., 0] / np.linalg.norm(poses.root, axis=-1)[:, None]
-    across = 1.0 - (along / np.maximum(lengths, _TINY)) ** 2
-    seen = poses.visible[:, CHAIN_ENDS] & poses.visible[:, CHAIN_STARTS]
-    new = dt_s[:, None] * np.maximum(np.where(seen, across**_ACROSS_POWER, 0.0), _UNSEEN)
+    bones, visible = chain_bones(poses.joints_root), poses.visible
+    squares = squared_lengths(bones)
+    along = (bones @ poses.root[..., None])[..., 0]  # times the distance of the root
+    across = 1.0 - along * along / np.maximum(squares * squared_lengths(poses.root)[:, None], _TINY)
+    seen = visible.take(CHAIN_ENDS, axis=-1) & visible.take(CHAIN_STARTS, axis=-1)
+    new = dt_s[:, None] * np.maximum(seen * across**_ACROSS_POWER, _UNSEEN)
     now = size.copy()
-    now["bone_weight"] = size["bone_weight"] * np.exp(-dt_s / time_s)[:, None] + new
-    now["bone_m"] = size["bone_m"] + new / now["bone_weight"] * (gain * lengths - size["bone_m"])
+    before_m, weight = size["bone_m"], size["bone_weight"] * np.exp(dt_s / -time_s)[:, None] + new
+    now["bone_weight"], now["bone_m"] = weight, before_m + new / weight * (gain * np.sqrt(squares) - before_m)
     return now
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from occpose_core.geometry import lengths
+
 
 def filtered(*shape: int) -> np.dtype:
     """State of a filter over vectors of this shape: last sample, last answer, rate of change per second.
@@ -45,17 +47,17 @@ class OneEuro:
         past: a state, of dtype `filtered(...)`. dt_s: (...) seconds since the last sample, > 0; inf starts anew.
         trust: (...) in (0, 1], multiplies the cutoff. unit_m: (...) metres per unit of samples not in metres.
         """
-        change = (sample - past["sample"]) / dt_s[..., None]
+        rate_hz = 1.0 / dt_s[..., None]  # 0 for a fresh start
+        rate = past["rate"] + _gain(self.rate_cutoff_hz, rate_hz) * ((sample - past["sample"]) * rate_hz - past["rate"])
         now = np.empty_like(past)
-        rate = past["rate"] + _gain(self.rate_cutoff_hz, dt_s) * (change - past["rate"])
         now["sample"], now["rate"], now["answer"] = sample, rate, sample
         if self.min_cutoff_hz > 0:
-            speed_mps = np.linalg.norm(rate, axis=-1) * unit_m
-            gain = _gain((self.min_cutoff_hz + self.beta * speed_mps) * trust, dt_s)
-            now["answer"] = past["answer"] + gain * (sample - past["answer"])
+            cutoff_hz = (self.min_cutoff_hz + self.beta * unit_m * lengths(rate)) * trust
+            now["answer"] = past["answer"] + _gain(cutoff_hz[..., None], rate_hz) * (sample - past["answer"])
         return now
 
 
-def _gain(cutoff_hz: np.ndarray | float, dt_s: np.ndarray) -> np.ndarray:
+def _gain(cutoff_hz: np.ndarray | float, rate_hz: np.ndarray) -> np.ndarray:
     """Share of the new sample in the answer of a first-order low-pass, (..., 1)."""
-    return np.asarray(1.0 / (1.0 + 1.0 / (2.0 * np.pi * cutoff_hz * dt_s)))[..., None]
+    angle = 2.0 * np.pi * cutoff_hz  # a second
+    return np.asarray(angle / (angle + rate_hz))

@@ -25,14 +25,15 @@ def test_ten_thousand_frames_of_new_ids_cost_no_memory():
     people, identities, config, sizes = People(1), Identities(), PipelineConfig(), []
     for frame in range(10_000):
         stamp = frame * SECOND // 30
-        people.keep(people.since_s(stamp) <= config.gap_s)
+        people.advance(stamp)
+        people.keep(people.since_s <= config.gap_s)
         persons = [standing(x, 0, 5) for x in ((0, 2) if frame % 20 == 0 else (0,))]
         _, seen = admit(persons, config, CAMERA, Counter())
-        seen = identities.on_rows([f"{frame}", f"x{frame}"][: len(persons)], seen, people, stamp, config, Counter())
+        seen = identities.on_rows([f"{frame}", f"x{frame}"][: len(persons)], seen, people, config, Counter())
         here = seen.visible.any(axis=-1)
         people.rows["started"], people.rows["measured_ns"][here] = True, stamp
-        people.rows["ray"]["answer"][here] = seen.rays[here, PELVIS]
-        people.rows["joints"]["answer"], people.rows["log_depth"]["answer"] = FIGURE, np.log(5)
+        people.ray[here] = seen.rays[here, PELVIS]
+        people.rows["joints"]["answer"], people.log_depth[:] = FIGURE, np.log(5)
         if frame % 50 == 0:
             sizes.append(len(pickle.dumps(identities)))
     assert people.ids[0] == "0"

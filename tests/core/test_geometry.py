@@ -127,7 +127,7 @@ def test_placement_recovers_the_true_root(seed, persons):
     rays = rays_from_cam(joints_root + root[:, None])
     weight = rng.uniform(0.1, 1, (persons, JOINTS)) * (rng.random((persons, JOINTS)) < 0.6)
     weight[:, :3] = 1.0
-    rays[weight == 0] = np.nan
+    rays[weight == 0] = rng.uniform(-1e6, 1e6, 2)
     found, placed = place_root(joints_root, rays, weight)
     assert placed.all()
     assert found == pytest.approx(root, abs=1e-6)

@@ -49,7 +49,7 @@ def people_at(rays: np.ndarray) -> People:
     people = People(window=3)
     people.add([str(row) for row in range(len(rays))])
     people.rows["started"] = people.rows["placed"] = True
-    people.rows["ray"]["answer"] = rays
+    people.ray[:] = rays
     people.rows["rays"] = rays[:, None, None]
     people.rows["score"] = 1.0
     return people
@@ -70,7 +70,7 @@ def test_people_stay_where_those_are_who_are_seen(now: Camera, zooms: bool) -> N
     there = RAYS if zooms else corrected
     people = people_at(RAYS)
     refocus(people, CAMERA, now, seen_at(there[:1]))  # the other is hidden and goes with the first
-    np.testing.assert_allclose(people.rows["ray"]["answer"], there, atol=1e-6)
+    np.testing.assert_allclose(people.ray, there, atol=1e-6)
     np.testing.assert_allclose(people.rows["rays"][:, 0, 0], there, atol=1e-6)
     assert not people.rows["placed"].any()
 
@@ -88,7 +88,7 @@ def test_what_the_ground_told_through_the_old_lens_does_not_count() -> None:
 def test_with_nobody_in_sight_people_stay_on_their_rays() -> None:
     people = people_at(RAYS)
     refocus(people, CAMERA, zoomed(2.0), seen_at(np.zeros((0, 2))))
-    np.testing.assert_allclose(people.rows["ray"]["answer"], RAYS)
+    np.testing.assert_allclose(people.ray, RAYS)
     nobody = people_at(np.zeros((0, 2)))
     refocus(nobody, CAMERA, zoomed(2.0), seen_at(RAYS))
     assert len(nobody) == 0
