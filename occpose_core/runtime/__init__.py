@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from occpose_core.catalogue import CATALOGUE
 from occpose_core.checkpoint import ModelFileError
 from occpose_core.runtime.engine import Engine, Lifted, warm_up
 from occpose_core.runtime.preparation import Preparation
+from occpose_core.runtime.tensorrt_library import LIBRARIES, installed
 
 __all__ = [
     "BACKENDS",
@@ -40,11 +42,19 @@ def _torch(path: Path) -> Engine:
     return TorchEngine(path)
 
 
+def _tensorrt(path: Path, backend: str) -> Engine:
+    from occpose_core.runtime.tensorrt_loading import built_engine
+
+    return built_engine(path, backend)
+
+
 # backend -> (the file it takes, how to load it); imported where it is used, for each is a large library
 BACKENDS: dict[str, tuple[str, Callable[[Path], Engine]]] = {
     "onnxruntime": (".onnx", _onnxruntime),
     "torch": (".safetensors", _torch),
+    **{backend: (".onnx", partial(_tensorrt, backend=backend)) for backend in LIBRARIES},
 }
+_AUTOMATIC = {".onnx": "onnxruntime", ".safetensors": "torch"}  # what "auto" takes where there is no TensorRT engine
 
 
 def shipped_models() -> list[str]:
@@ -81,30 +91,59 @@ def model_path(model: str | Path, suffix: str = ".onnx") -> Path:
 def load(model: str | Path = DEFAULT_MODEL, backend: str = "auto") -> Engine:
     """Load a shipped model by name, or a .onnx or .safetensors file.
 
-    backend: "auto" (by the file; shipped models run on ONNX Runtime) or a key of BACKENDS. Raises ModelFileError with
-    one sentence if the model or backend is unknown, does not fit or cannot answer, or its library is not installed.
+    backend: "auto" or a key of BACKENDS. "auto" never takes long: a TensorRT engine that was built before, else ONNX
+    Runtime for .onnx files, torch for .safetensors; `preparation` builds. "tensorrt" and "tensorrt-rtx" build before
+    they return, which can take minutes. The engine's `reason` says which it is and why. Raises ModelFileError with one
+    sentence if the model or backend is unknown, does not fit or cannot answer, or its library is not installed.
     """
-    if backend not in ("auto", *BACKENDS):
-        raise ModelFileError(f"unknown backend {backend!r}; known: auto, {', '.join(BACKENDS)}")
-    path = model_path(model, ".onnx" if backend == "auto" else BACKENDS[backend][0])
-    by_suffix = {suffix: name for name, (suffix, _) in BACKENDS.items()}
-    chosen = by_suffix[path.suffix] if backend == "auto" else backend
-    suffix, loader = BACKENDS[chosen]
-    if path.suffix != suffix:
-        raise ModelFileError(f"backend {chosen} runs {suffix} files, got {path}")
+    path = _file_for(model, backend)
+    if backend == "auto":
+        engine, why = _cached_tensorrt(path)
+        chosen = _AUTOMATIC[path.suffix]
+        asked = f"auto takes {chosen}, for {why}" if engine is None else f"auto takes {engine.backend}"
+    else:
+        engine, chosen, asked = None, backend, f"backend {backend} was asked for"
     try:
-        engine = loader(path)
+        engine = engine or BACKENDS[chosen][1](path)
     except ImportError as error:
         raise ModelFileError(f"backend {chosen} needs the package {error.name!r}: pip install {error.name}") from error
-    asked = f"auto takes {chosen} for {suffix} files" if backend == "auto" else f"backend {chosen} was asked for"
     engine.reason = f"{asked}; {engine.reason}"
     warm_up(engine, path)
     return engine
 
 
 def preparation(model: str | Path = DEFAULT_MODEL, backend: str = "auto") -> Preparation | None:
-    """What can be made ready beside the engine that `load` gave for the same arguments; None if nothing better comes.
+    """What can be made ready beside an engine that `load` gave with "auto"; None if nothing better comes.
 
-    Not started yet. The first build of a TensorRT plan takes seconds to minutes; ONNX Runtime serves meanwhile.
+    backend: "auto", or the one to make ready. Not started yet. The first build of a TensorRT engine on a machine takes
+    seconds to minutes, and the answers of the loaded one are as good meanwhile. Raises ModelFileError as `load` does
+    for the file.
     """
-    return None
+    path = _file_for(model, backend)
+    backends = [each for each in installed() if backend in ("auto", each)]
+    if path.suffix != ".onnx" or not backends:
+        return None
+    from occpose_core.runtime.tensorrt_loading import prepared_engine
+
+    return prepared_engine(path, backends)
+
+
+def _file_for(model: str | Path, backend: str) -> Path:
+    if backend not in ("auto", *BACKENDS):
+        raise ModelFileError(f"unknown backend {backend!r}; known: auto, {', '.join(BACKENDS)}")
+    path = model_path(model, ".onnx" if backend == "auto" else BACKENDS[backend][0])
+    if backend != "auto" and path.suffix != BACKENDS[backend][0]:
+        raise ModelFileError(f"backend {backend} runs {BACKENDS[backend][0]} files, got {path}")
+    return path
+
+
+def _cached_tensorrt(path: Path) -> tuple[Engine | None, str]:
+    """A TensorRT engine that was built before, or why there is none."""
+    if path.suffix != ".onnx":
+        return None, f"it is a {path.suffix} file"
+    backends = installed()
+    if not backends:
+        return None, "no TensorRT is installed"
+    from occpose_core.runtime.tensorrt_loading import cached_engine
+
+    return cached_engine(path, backends)

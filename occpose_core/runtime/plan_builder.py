@@ -1,0 +1,125 @@
+"""Builds a TensorRT plan, an engine in serialised form, from an exported model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from occpose_core.checkpoint import ModelFileError
+from occpose_core.runtime.buckets import BUCKETS
+from occpose_core.runtime.tensorrt_library import TensorRtLibrary
+
+LEVEL = 3  # builder_optimization_level: TensorRT's own default
+_TYPICAL = 2  # people that the engine is made best for
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRequest:
+    """What to build. compute_capabilities: GPUs to build for, none = this machine's."""
+
+    onnx: Path
+    backend: str
+    buckets: tuple[int, ...] = BUCKETS
+    level: int = LEVEL
+    compute_capabilities: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A built engine. half: whether it computes in half precision anywhere. timing_cache: for the next build."""
+
+    plan: bytes
+    half: bool
+    timing_cache: bytes = b""
+
+
+def build(request: PlanRequest, progress: Callable[[float], None], timing_cache: bytes = b"") -> Plan:
+    """Build, in this thread, and tell the share that is done.
+
+    Raises ModelFileError with the library's reason if it cannot be built.
+    """
+    library, errors = TensorRtLibrary(request.backend), list[str]()
+
+    def refuse(reason: str) -> ModelFileError:
+        return ModelFileError(f"{request.backend} {library.version} cannot build {request.onnx}: {reason}")
+
+    logger = library.logger(errors.append)
+    builder = library.module.Builder(logger)
+    network = library.network(builder)
+    parser = library.module.OnnxParser(network, logger)
+    if not parser.parse(request.onnx.read_bytes()) or not network.num_outputs:
+        reasons = [parser.get_error(index).desc() for index in range(parser.num_errors)]
+        raise refuse("; ".join(reasons or errors) or "it is no ONNX model")
+    config = library.configuration(builder, request.level, request.compute_capabilities)
+    config.add_optimization_profile(_profile(builder, network, request.buckets))
+    config.progress_monitor = monitor = _monitor(library, progress)
+    if library.times_tactics:
+        # what another GPU or version has measured is refused, and a new cache taken
+        given = config.create_timing_cache(timing_cache)
+        if given is None or not config.set_timing_cache(given, ignore_mismatch=False):
+            config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
+    plan = builder.build_serialized_network(network, config)
+    del monitor  # TensorRT does not keep it alive
+    if plan is None:
+        raise refuse(errors[-1] if errors else "it gives no reason")
+    measured = bytes(config.get_timing_cache().serialize()) if library.times_tactics else b""
+    return Plan(plan=bytes(plan), half=_computes_in_half(library, network), timing_cache=measured)
+
+
+def _profile(builder: Any, network: Any, buckets: tuple[int, ...]) -> Any:
+    """How many people there may be."""
+    profile = builder.create_optimization_profile()
+    people = (min(buckets), min(max(_TYPICAL, min(buckets)), max(buckets)), max(buckets))
+    for index in range(network.num_inputs):
+        given = network.get_input(index)
+        profile.set_shape(given.name, *((count, *tuple(given.shape)[1:]) for count in people))
+    return profile
+
+
+def _computes_in_half(library: TensorRtLibrary, network: Any) -> bool:
+    """Whether any layer gives half precision; constants that are stored so, and turned into single, do not count."""
+    layers = (network.get_layer(index) for index in range(network.num_layers))
+    half, constant = library.module.DataType.HALF, library.module.LayerType.CONSTANT
+    return any(
+        layer.type != constant and layer.get_output(index).dtype == half
+        for layer in layers
+        for index in range(layer.num_outputs)
+    )
+
+
+def _monitor(library: TensorRtLibrary, progress: Callable[[float], None]) -> Any:
+    """What TensorRT tells how far it is; it passes on every hundredth, once."""
+    module = library.module
+
+    class Monitor(module.IProgressMonitor):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            module.IProgressMonitor.__init__(self)
+            self._phases: dict[str, tuple[str | None, int, int]] = {}  # name -> the one it is part of, steps, done
+            self._told = -1.0
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self._phases[phase_name] = (parent_phase, num_steps, 0)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            parent, steps, _ = self._phases[phase_name]
+            self._phases[phase_name] = (parent, steps, step + 1)
+            share = round(self._share(phase_name), 2)
+            if share > self._told:  # phases come again, and then it would seem to go backwards
+                self._told = share
+                progress(share)
+            return True  # go on
+
+        def phase_finish(self, phase_name: str) -> None:
+            del self._phases[phase_name]
+
+        def _share(self, phase_name: str | None) -> float:
+            """Of the whole build: what is done of a phase is a part of the step that its parent is at."""
+            share = 0.0
+            while phase_name in self._phases:
+                parent, steps, done = self._phases[phase_name]
+                share, phase_name = min((done + share) / max(steps, 1), 1.0), parent
+            return share
+
+    return Monitor()
