@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from occpose_core import metrics
@@ -21,7 +20,7 @@ def newest(batch: Batch, poses: str) -> Tensor:
 def complete_poses(batch: Batch, poses: str) -> Tensor:
     """Complete poses (B, J, 2) of the newest frame, normalised for the label-free lifter."""
     kpts = newest(batch, poses)
-    return normalise(kpts, torch.ones_like(kpts[..., 0], dtype=torch.bool))
+    return normalise(kpts)
 
 
 def figures(joints_m: Tensor, batch: Batch) -> dict[str, float]:

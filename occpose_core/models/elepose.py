@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from occpose_core.models.pose_model import ModelConfig, PoseModel, full_precision, joint_inputs
+from occpose_core.models.pose_model import ModelConfig, PoseModel, full_precision, joint_inputs, take
 from occpose_core.models.stature import stature
 from occpose_core.pipeline_config import ASSUMED_HEIGHT_M
 from occpose_core.skeleton import H36M17
@@ -67,25 +67,33 @@ def laplacian() -> np.ndarray:
     return np.asarray(np.eye(_JOINTS) - root[:, None] * adjacency * root)
 
 
-def pose_size(kpts: Tensor, known: Tensor) -> Tensor:
+def pose_size(kpts: Tensor, known: Tensor | None = None) -> Tensor:
     """How far the head top of an upright person of that size is from the pelvis: (B, 1, 1), in the unit of kpts.
 
-    kpts: (B, J, 2) in the person view. known: (B, J) bool. Each bone with two known ends says its 2D length over its
-    usual length; the upper quartile is that of bones seen from the side, whichever they are, and does not mind a few
-    misplaced joints. Never so small that a known joint would be farther than _REACH from the pelvis.
+    kpts: (B, J, 2) in the person view. known: (B, J) bool; None: all are. Each bone with two known ends says its 2D
+    length over its usual length; the upper quartile is that of bones seen from the side, whichever they are, and does
+    not mind a few misplaced joints. Never so small that a known joint would be farther than _REACH from the pelvis.
     """
-    ends = known[:, _CHILDREN] & known[:, _PARENTS]
-    ratio = (kpts[:, _CHILDREN] - kpts[:, _PARENTS]).norm(dim=-1) / kpts.new_tensor(BONE_RATIOS)
-    ordered = torch.where(ends, ratio, torch.zeros_like(ratio)).sort(dim=-1, descending=True).values
-    quartile = ends.sum(dim=-1, keepdim=True) // 4
-    reach = ((kpts - kpts[:, _PELVIS, None]).norm(dim=-1) * known).amax(dim=-1)
-    size = torch.maximum(_HEAD_RATIO * ordered.gather(1, quartile)[:, 0], reach / _REACH).clamp(min=_MIN_SIZE)
-    return size[:, None, None]
+    ratio = (take(kpts, _CHILDREN, 1) - take(kpts, _PARENTS, 1)).norm(dim=-1) / kpts.new_tensor(BONE_RATIOS)
+    reach = _from_pelvis(kpts).norm(dim=-1)
+    if known is None:
+        quartile = ratio.topk(len(_CHILDREN) // 4 + 1).values[:, -1:]
+    else:
+        ends = take(known, _CHILDREN, 1) & take(known, _PARENTS, 1)
+        place = torch.floor(ends.to(kpts.dtype).sum(dim=-1, keepdim=True) / 4)
+        ordered = torch.where(ends, ratio, 0.0).topk(len(_CHILDREN)).values
+        quartile, reach = ordered.gather(1, place.long()), reach * known
+    size = torch.maximum(_HEAD_RATIO * quartile, reach.amax(dim=-1, keepdim=True) / _REACH).clamp(min=_MIN_SIZE)
+    return size[..., None]
 
 
-def normalise(kpts: Tensor, known: Tensor) -> Tensor:
+def normalise(kpts: Tensor, known: Tensor | None = None) -> Tensor:
     """Centre (B, J, 2) on the pelvis and scale it so that an upright person is _HEAD_SIZE from pelvis to head top."""
-    return (kpts - kpts[:, _PELVIS, None]) * (_HEAD_SIZE / pose_size(kpts, known))
+    return _from_pelvis(kpts) * (_HEAD_SIZE / pose_size(kpts, known))
+
+
+def _from_pelvis(points: Tensor) -> Tensor:
+    return points - points[:, _PELVIS : _PELVIS + 1]
 
 
 def unproject(kpts: Tensor, depth_offset: Tensor) -> Tensor:
@@ -170,7 +178,7 @@ class ElePose(PoseModel):
 
     def lift(self, kpts: Tensor, seen: Tensor) -> dict[str, Tensor]:
         """As answer, for (B, J, 2) whose hidden joints hold a guess and seen (B, J, 1) in {0, 1}."""
-        return self._answer(kpts, torch.ones_like(seen[..., 0], dtype=torch.bool), seen)
+        return self._answer(kpts, None, seen)
 
     def answer(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
         """Lift the newest frame: `joints_root_m` (B, J, 3) in the person view's axes, of a person of 1.70 m.
@@ -180,7 +188,7 @@ class ElePose(PoseModel):
         """
         known = visible[:, -1] > 0
         kpts = joint_inputs(kpts[:, -1], visible[:, -1], masked=False)
-        kpts = torch.where(known[..., None], kpts, kpts[:, _PELVIS, None])
+        kpts = torch.where(known[..., None], kpts, kpts[:, _PELVIS : _PELVIS + 1])
         return self._answer(kpts, known, known[..., None].to(kpts.dtype))
 
     def fold(self) -> None:
@@ -206,8 +214,7 @@ class ElePose(PoseModel):
         with full_precision(kpts):
             return unproject(kpts, self.depth(branch.to(kpts.dtype)) * self.not_pelvis)
 
-    def _answer(self, kpts: Tensor, known: Tensor, seen: Tensor) -> dict[str, Tensor]:
-        points = self.points(normalise(kpts, known), seen)
-        joints = points - points[:, _PELVIS, None]
+    def _answer(self, kpts: Tensor, known: Tensor | None, seen: Tensor) -> dict[str, Tensor]:
+        joints = _from_pelvis(self.points(normalise(kpts, known), seen))
         scale = ASSUMED_HEIGHT_M / stature(joints).clamp(min=_MIN_STATURE)
         return {"joints_root_m": joints * scale[:, None, None]}

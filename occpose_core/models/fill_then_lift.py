@@ -73,5 +73,6 @@ class FillThenLift(PoseModel):
         return {**lifted, "filled": filled}
 
     def fold(self) -> None:
-        """See the lifter's."""
+        """See both parts'."""
+        self.filling.fold()
         self.lifter.fold()

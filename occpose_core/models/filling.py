@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import leaky_relu, linear
 
 from occpose_core.models.pose_model import ModelConfig, PoseModel
 from occpose_core.skeleton import H36M17
@@ -35,7 +35,7 @@ def _mlp(channels: int) -> nn.Sequential:
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
     """softmax(Q K^T / sqrt(C) + bias) V: (B, J, C), (B, J, C), (B, J, C), (B, 1, J) -> (B, J, C)."""
-    weights = query @ key.transpose(-1, -2) / math.sqrt(key.shape[-1])
+    weights = query @ key.mT / math.sqrt(key.shape[-1])
     return torch.softmax(weights if bias is None else weights + bias, dim=-1) @ value
 
 
@@ -73,6 +73,82 @@ class _Refinement(nn.Module):
         return leaky_relu(self.out(_attend(self.query(token), self.key(token), self.value(token), None)) + guess)
 
 
+class _StaticAttention(nn.Module):
+    """Tokens, attention and the layers after it, for deployment: products of weights are computed once.
+
+    A query's product with a key is one with the key's token, its matrix that of both layers; what all keys add alike to
+    it the softmax does not see. Its weights sum to 1, so the next layer's matrix and shift can be the values' own.
+    """
+
+    embed: Tensor
+    position: Tensor
+    value_weight: Tensor
+    value_shift: Tensor
+
+    def __init__(self, source: _CrossAttention | _Refinement) -> None:
+        super().__init__()
+        mlp = source.out
+        assert isinstance(mlp[0], nn.Linear)
+        feature, embedding = source.embed.weight.chunk(2, dim=1)
+        self._keep("embed", feature)
+        self._keep("position", linear(source.embedding, embedding, source.embed.bias))  # (J, C)
+        self._keep("value_weight", mlp[0].weight @ source.value.weight)
+        self._keep("value_shift", linear(source.value.bias, mlp[0].weight, mlp[0].bias))
+        self.out = mlp[1:]
+
+    def _keep(self, name: str, value: Tensor) -> None:
+        self.register_buffer(name, value.detach().clone())
+
+    def tokens(self, feature: Tensor) -> Tensor:
+        """(B, J, C) -> (B, J, C)."""
+        return leaky_relu(linear(feature, self.embed) + self.position)
+
+    def attend(self, query: Tensor, token: Tensor, bias: Tensor | None) -> Tensor:
+        """query: ([B,] J, C). token: (B, J, C). bias: (B, 1, J). Returns (B, J, C)."""
+        weights = query @ token.mT
+        weights = torch.softmax(weights if bias is None else weights + bias, dim=-1)
+        answer: Tensor = self.out(weights @ linear(token, self.value_weight, self.value_shift))
+        return answer
+
+
+def _scaled(key: nn.Linear) -> Tensor:
+    """The weight of a layer of keys, (C, C), divided by what attention divides its products by."""
+    return key.weight / math.sqrt(len(key.weight))
+
+
+class _StaticCrossAttention(_StaticAttention):
+    """The first guess, for deployment."""
+
+    query: Tensor
+
+    def __init__(self, source: _CrossAttention) -> None:
+        super().__init__(source)
+        self._keep("query", source.embedding @ _scaled(source.key))  # (J, C), of the joints' learned queries
+
+    def forward(self, feature: Tensor, hidden_bias: Tensor) -> Tensor:
+        """See _CrossAttention."""
+        return leaky_relu(self.attend(self.query, self.tokens(feature), hidden_bias))
+
+
+class _StaticRefinement(_StaticAttention):
+    """A better guess, for deployment."""
+
+    query_weight: Tensor
+    query_shift: Tensor
+
+    def __init__(self, source: _Refinement) -> None:
+        super().__init__(source)
+        key = _scaled(source.key)
+        self._keep("query_weight", key.T @ source.query.weight)
+        self._keep("query_shift", source.query.bias @ key)
+
+    def forward(self, feature: Tensor, guess: Tensor, seen: Tensor) -> Tensor:
+        """See _Refinement."""
+        token = self.tokens(torch.where(seen, feature, guess))
+        query = linear(token, self.query_weight, self.query_shift)
+        return leaky_relu(self.attend(query, token, None) + guess)
+
+
 class Filling(PoseModel):
     """Predicts missing 2D joints of one frame; visible joints pass through bit for bit."""
 
@@ -80,7 +156,7 @@ class Filling(PoseModel):
         super().__init__()
         self.config: FillingConfig = config
         self.up = nn.Linear(2, config.channels)
-        self.first = _CrossAttention(config.joints, config.channels)
+        self.first: nn.Module = _CrossAttention(config.joints, config.channels)
         self.refine = nn.ModuleList(_Refinement(config.joints, config.channels) for _ in range(config.refinements))
         self.down = nn.Linear(config.channels, 2)
 
@@ -91,7 +167,7 @@ class Filling(PoseModel):
     def answer(self, kpts: Tensor, visible: Tensor) -> dict[str, Tensor]:
         """Fill the newest frame: `filled` (B, J, 2)."""
         seen = visible[:, -1, :, None] > 0  # (B, J, 1)
-        kpts = torch.where(seen, kpts[:, -1], torch.zeros_like(kpts[:, -1]))
+        kpts = torch.where(seen, kpts[:, -1], 0.0)
         feature = self.up(kpts)  # (B, J, C)
         hidden_bias = torch.where(seen, 0.0, _MASKED).transpose(-1, -2)  # (B, 1, J)
         guess = self.first(feature, hidden_bias)
@@ -100,4 +176,7 @@ class Filling(PoseModel):
         return {"filled": torch.where(seen, kpts, self.down(guess))}
 
     def fold(self) -> None:
-        """Nothing to fold: the graph is as small as it gets."""
+        """Take the products of weights that follow each other, and of weights and embeddings."""
+        assert isinstance(self.first, _CrossAttention)
+        self.first = _StaticCrossAttention(self.first)
+        self.refine = nn.ModuleList(_StaticRefinement(block) for block in self.refine)  # type: ignore[arg-type]

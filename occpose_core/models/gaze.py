@@ -42,11 +42,13 @@ def hold(rays: Tensor, visible: Tensor, dt_s: Tensor, held: Tensor, fresh: Tenso
     J, 2) rays so far. fresh: (B, J), 1 / (1 + seconds since last seen); 0 = never, and held means nothing.
     Returns held and fresh after this frame.
     """
-    seen, weight = (visible > 0).to(held.dtype)[..., None], fresh[:, None]
-    found = torch.where(visible[..., None] > 0, rays.clamp(-_MAX_RAY, _MAX_RAY), held)
-    moved = weight @ (found - held) / (weight @ seen).clamp(min=_NO_WEIGHT)
+    seen = visible > 0
+    weight = (fresh * seen.to(fresh.dtype))[:, None]
+    found = rays.clamp(-_MAX_RAY, _MAX_RAY)
+    moved = weight @ (found - held) / weight.sum(dim=-1, keepdim=True).clamp(min=_NO_WEIGHT)
     aged = fresh / (1 + fresh * dt_s[:, None])
-    return (found + (1 - seen) * moved).clamp(-_MAX_RAY, _MAX_RAY), torch.where(visible > 0, 1.0, aged)
+    held = torch.where(seen[..., None], found, held + moved).clamp(-_MAX_RAY, _MAX_RAY)
+    return held, torch.where(seen, 1.0, aged)
 
 
 @torch.no_grad()

@@ -110,37 +110,38 @@ class ModulatedGraphConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, J, C_in) -> (B, J, C_out)."""
-        own, neighbours = self.mixing()
-        return graph_mix(nn.functional.linear(x, self.weight), own, self.modulation, neighbours, self.bias)
+        both = nn.functional.linear(x, self.weight)
+        mine, others = both.chunk(2, dim=-1)
+        own, neighbours, modulation, bias = (each.to(both) for each in (*self.mixing(), self.modulation, self.bias))
+        return own * mine + neighbours @ (modulation * others) + bias
 
     def folded(self) -> _StaticGraphConv:
         """The equal layer that computes no adjacency any more."""
         return _StaticGraphConv(self)
 
 
-def graph_mix(x: Tensor, own: Tensor, modulation: Tensor, neighbours: Tensor, bias: Tensor) -> Tensor:
-    """Put together the two transforms of the joints, x: (B, J, 2 C) -> (B, J, C)."""
-    own, modulation, neighbours, bias = (each.to(x.dtype) for each in (own, modulation, neighbours, bias))
-    mine, others = x.chunk(2, dim=-1)
-    return own * mine + neighbours @ (modulation * others) + bias
-
-
 class _StaticGraphConv(nn.Module):
-    """A graph convolution whose adjacency is a constant."""
+    """A graph convolution whose adjacency is a constant: both transforms of all joints are mixed at once.
 
-    own: Tensor
-    neighbours: Tensor
+    scale: (2 J, C), of each joint's transforms. mixing: (J, 2 J), 1 for the own one, and what is taken of the others'.
+    """
+
+    scale: Tensor
+    mixing: Tensor
 
     def __init__(self, source: ModulatedGraphConv) -> None:
         super().__init__()
-        self.weight, self.modulation, self.bias = source.weight, source.modulation, source.bias
-        for name, value in zip(("own", "neighbours"), source.mixing(), strict=True):
-            self.register_buffer(name, value.detach().contiguous())
+        self.weight, self.bias = source.weight, source.bias
+        own, neighbours = source.mixing()
+        scale = torch.stack([own, source.modulation], dim=1).flatten(0, 1)
+        mixing = torch.stack([torch.eye(_JOINTS), neighbours], dim=2).flatten(1)
+        for name, value in (("scale", scale), ("mixing", mixing)):
+            self.register_buffer(name, value.detach())
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, J, C_in) -> (B, J, C_out)."""
-        x = nn.functional.linear(x, self.weight)
-        return graph_mix(x, self.own, self.modulation, self.neighbours, self.bias)
+        both = nn.functional.linear(x, self.weight).view(-1, *self.scale.shape)
+        return self.mixing @ (self.scale * both) + self.bias
 
 
 def _mlp(channels: int, hidden: int, dropout: float = 0.0) -> nn.Sequential:
@@ -189,13 +190,13 @@ class LimbBranch(nn.Module):
         for token, end in enumerate(ends):
             for joint in end[1:]:
                 write[joint] = _JOINTS + token
-        self.register_buffer("read", torch.tensor(ends), persistent=False)
+        self.register_buffer("read", torch.tensor(ends).flatten(), persistent=False)
         self.register_buffer("write", torch.tensor(write), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, J, C) -> (B, J, C), normalised, limb ends overwritten."""
         x = self.norm(x)
-        limbs = x[:, self.read].flatten(2)  # (B, limbs, joints * C)
+        limbs = x.index_select(1, self.read).view(-1, len(_LIMBS), self.convolve.in_features)  # (B, limbs, joints * C)
         token = self.drop_path(gelu(self.convolve(limbs)))
         token = token + self.drop_path(self.mlp(self.token_norm(token)))
         return torch.cat([x, token.to(x.dtype)], dim=1).index_select(1, self.write)
@@ -228,7 +229,8 @@ class _BodyLevel(nn.Module):
     def forward(self, x: Tensor, hidden_bias: Tensor | None) -> Tensor:
         """x: (B, J, C). hidden_bias: (B, 1, 1, J), 0 where visible and _HIDDEN where not."""
         heads = self.qkv(self.norm(x)).reshape(-1, _JOINTS, 3, self.heads, x.shape[-1] // self.heads)
-        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        heads = heads.permute(2, 0, 3, 1, 4)
+        query, key, value = heads[0], heads[1], heads[2]
         weights = query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)
         weights = torch.softmax(weights if hidden_bias is None else weights + hidden_bias, dim=-1)
         mixed = (weights.to(value.dtype) @ value).transpose(1, 2).flatten(2)

@@ -210,7 +210,7 @@ class LCN(PoseModel):
 
 def metric_pose(joints_image: Tensor) -> Tensor:
     """The pose (B, J, 3), metres from the pelvis, of a 1.70 m tall person of whom this is a scaled picture."""
-    joints = joints_image - joints_image[:, _PELVIS, None]
+    joints = joints_image - joints_image[:, _PELVIS : _PELVIS + 1]
     scale = ASSUMED_HEIGHT_M / stature(joints).clamp(min=_MIN_STATURE)
     return joints * scale[:, None, None]
 

@@ -7,6 +7,7 @@ form of the same network also sees which joints are missing, and says how sure i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 from occpose_core.skeleton import H36M17
 
 _PELVIS = H36M17.index("pelvis")
+_MIRROR = H36M17.mirror.tolist()
+_NOT_PELVIS = [float(joint != _PELVIS) for joint in range(len(H36M17.joints))]
 _LOG_SIGMA = (-7.0, 1.0)  # 0.9 mm to 2.7 m
 _START_LOG_SIGMA = -2.0  # 14 cm
 
@@ -32,10 +35,15 @@ class ModelConfig:
     flip_average: bool = False
 
 
+def take(values: Tensor, rows: Sequence[int], dim: int) -> Tensor:
+    """The rows of a dimension, in that order; a list for an index would be exported as five nodes instead of one."""
+    return values.index_select(dim, torch.tensor(rows, device=values.device))
+
+
 def mirrored(points: Tensor) -> Tensor:
     """Mirror (..., J, C) points: x is negated, left and right joints change places."""
-    flipped = points[..., H36M17.mirror.tolist(), :]
-    return torch.cat([-flipped[..., :1], flipped[..., 1:]], dim=-1)
+    sign = points.new_tensor([-1.0] + [1.0] * (points.shape[-1] - 1))
+    return take(points, _MIRROR, -2) * sign
 
 
 def joint_inputs(kpts: Tensor, visible: Tensor, masked: bool) -> Tensor:
@@ -44,7 +52,7 @@ def joint_inputs(kpts: Tensor, visible: Tensor, masked: bool) -> Tensor:
     kpts: (..., J, 2). visible: (..., J), 0 = missing.
     """
     seen = (visible > 0)[..., None]
-    kpts = torch.where(seen, kpts, torch.zeros_like(kpts))
+    kpts = torch.where(seen, kpts, 0.0)
     return torch.cat([kpts, seen.to(kpts.dtype)], dim=-1) if masked else kpts
 
 
@@ -112,8 +120,7 @@ class PoseModel(nn.Module, ABC):
         """What `answer` is asked: the people (B, ...) or, to average, also the mirrored ones after them (2 B, ...)."""
         if not self.config.flip_average:
             return kpts, visible
-        swap = H36M17.mirror.tolist()
-        return torch.cat([kpts, mirrored(kpts)]), torch.cat([visible, visible[..., swap]])
+        return torch.cat([kpts, mirrored(kpts)]), torch.cat([visible, take(visible, _MIRROR, -1)])
 
     def finished(self, answer: dict[str, Tensor]) -> dict[str, Tensor]:
         """What `forward` returns, of the answer for all ways (B or 2 B, ...): averaged, with the pelvis at 0."""
@@ -121,13 +128,12 @@ class PoseModel(nn.Module, ABC):
             answer = {name: _averaged(name, answer[name]) for name in self.outputs}
         if not self.config.masked and "joints_root_m" in answer:
             joints = answer["joints_root_m"]
-            parts = (joints[:, :_PELVIS], torch.zeros_like(joints[:, :1]), joints[:, _PELVIS + 1 :])
-            answer = {**answer, "joints_root_m": torch.cat(parts, dim=1)}
+            answer = {**answer, "joints_root_m": joints * joints.new_tensor(_NOT_PELVIS)[:, None]}
         return {name: answer[name] for name in self.outputs}
 
 
 def _averaged(name: str, both: Tensor) -> Tensor:
     """The mean of an output for the person and, mirrored back, for the mirrored person: (2 B, ...) -> (B, ...)."""
-    straight, mirror = both.unflatten(0, (2, -1))  # type: ignore[no-untyped-call]
-    back = mirror[..., H36M17.mirror.tolist()] if name == "sigma_m" else mirrored(mirror)
-    return (straight + back) / 2  # type: ignore[no-any-return]
+    ways = both.unflatten(0, (2, -1))  # type: ignore[no-untyped-call]
+    back = take(ways[1], _MIRROR, -1) if name == "sigma_m" else mirrored(ways[1])
+    return (ways[0] + back) / 2  # type: ignore[no-any-return]

@@ -102,7 +102,7 @@ class GraphConv(nn.Module):
     def forward(self, x: Tensor, mixing: Tensor) -> Tensor:
         """x: (N, J, C_in). mixing: (J, J * 3). Returns (N, J, C_out)."""
         features = self.weight(x).view(x.shape[0], mixing.shape[1], -1)  # (N, J * 3, C_out)
-        y = torch.bmm(mixing.to(features.dtype).expand(x.shape[0], -1, -1), features)
+        y: Tensor = mixing.to(features.dtype) @ features
         return y if self.bias is None else y + self.bias
 
 

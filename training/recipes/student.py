@@ -50,7 +50,7 @@ class StudentRecipe(TeacherRecipe):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         filled, seen = self._fill(batch)
-        kpts = normalise(filled, torch.ones_like(filled[..., 0], dtype=torch.bool))
+        kpts = normalise(filled)
         cycle = go_round(self.model, kpts, seen)
         with torch.no_grad():
             complete = complete_poses(batch, self.teacher_poses)
