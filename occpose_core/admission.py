@@ -23,8 +23,9 @@ class PeopleError(OccposeError):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Seen:
-    """2D input, a row a person: xy_px, rays (P, J, 2) and score (P, J), all 0 where a joint is not visible.
+    """2D input, a row a person.
 
+    xy_px: (P, J, 2), of any value where a joint is not visible. rays: (P, J, 2) and score: (P, J), 0 there.
     visible: (P, J) bool. shown: (P,) how many joints are visible.
     """
 
@@ -76,12 +77,11 @@ def admit(
     xy_px = np.array([person.xy_px for person in people], dtype=np.float32).reshape(-1, _J, 2)
     score = np.array([person.score for person in people], dtype=np.float32).reshape(-1, _J)
     _discount_outside(score, xy_px, config.image_margin, camera)
-    score[score < config.min_score] = 0.0
+    score *= score >= config.min_score
     if _repeated(ids):
         chosen = _unique(ids, score.sum(axis=-1), dropped)
         ids, xy_px, score = [ids[person] for person in chosen], xy_px[chosen], score[chosen]
     visible = score > 0
-    xy_px[~visible] = 0.0
     rays = np.zeros(xy_px.shape)
     rays[visible] = rays_from_px(xy_px[visible], camera)
     return ids, Seen(xy_px=xy_px, rays=rays, score=score)

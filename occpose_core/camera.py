@@ -14,8 +14,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cache, partial
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from occpose_core.types import Camera
 _MAX_TAN = 8.0
 _MIN_SCALE = 1e-3
 _UNMOVED = np.eye(3)
+_UNDISTORTED = (50, 1e-10)  # most iterations, and pixels by which the last may change
 
 
 def load_lens_models() -> None:
@@ -41,23 +43,33 @@ def rays_from_px(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
     px = np.asarray(kpts_px, dtype=np.float64)
     if not camera.distorted or px.size == 0:
         return _pinhole_rays(px, camera)
-    import cv2
-
-    points = px.reshape(-1, 1, 2)
-    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-10)
-    if camera.distortion_model == "equidistant":
-        # OpenCV 4.5 has its own criteria
-        known = cv2.fisheye.undistortPoints.__doc__ or ""
-        options: dict[str, Any] = {"criteria": criteria} if "criteria" in known else {}
-        rays = cv2.fisheye.undistortPoints(points, camera.K, camera.D, **options)
-    else:
-        # OpenCV 4 has the criteria in a function of its own
-        undistort = getattr(cv2, "undistortPointsIter", cv2.undistortPoints)
-        rays = undistort(points, camera.K, camera.D, R=_UNMOVED, P=_UNMOVED, criteria=criteria)
-    rays = rays.reshape(px.shape)
+    undistort = _fisheye_lens() if camera.distortion_model == "equidistant" else _lens()
+    rays = undistort(px.reshape(-1, 1, 2), camera.K, camera.D).reshape(px.shape)
     if np.abs(rays).max() <= _MAX_TAN:  # false if any is not finite
         return rays
     return _clipped(np.where(np.isfinite(rays), rays, _pinhole_rays(px, camera)))
+
+
+@cache
+def _lens() -> Callable[..., np.ndarray]:
+    """OpenCV's function from pixels (N, 1, 2), K and D to rays (N, 1, 2)."""
+    import cv2
+
+    # OpenCV 4 has the criteria in a function of its own
+    undistort = getattr(cv2, "undistortPointsIter", cv2.undistortPoints)
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, *_UNDISTORTED)
+    return partial(undistort, R=_UNMOVED, P=_UNMOVED, criteria=criteria)
+
+
+@cache
+def _fisheye_lens() -> Callable[..., np.ndarray]:
+    """As _lens, for fisheyes."""
+    import cv2
+
+    # OpenCV 4.5 has its own criteria
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, *_UNDISTORTED)
+    known = "criteria" in (cv2.fisheye.undistortPoints.__doc__ or "")
+    return partial(cv2.fisheye.undistortPoints, **({"criteria": criteria} if known else {}))
 
 
 def _pinhole_rays(px: np.ndarray, camera: Camera) -> np.ndarray:

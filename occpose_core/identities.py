@@ -48,7 +48,7 @@ class Identities:
         """
         self._detectors = {name: self._detectors.get(name, "") for name in people.ids}
         rows, jumped = self._find(ids, seen, people, config)
-        if len(rows) > config.max_persons or (rows < 0).any():
+        if len(rows) > config.max_persons or -1 in rows.tolist():
             self._add_newcomers(ids, seen, rows, jumped, people, config, dropped)
         self._bind(ids, rows.tolist(), people)
         return seen.on_rows(rows, len(people))
@@ -79,21 +79,38 @@ class Identities:
         self, ids: list[str], seen: Seen, people: People, config: PipelineConfig
     ) -> tuple[np.ndarray, np.ndarray]:
         """(P,) rows, -1 = a newcomer; and (P,) bool: is not where the bearer of the id can be."""
+        jumped = np.zeros(len(ids), dtype=bool)
+        if not (ids and people.ids):
+            return np.full(len(ids), -1), jumped
         row_of = {name: row for row, name in enumerate(self._detectors.values()) if name}
-        bearers = [row_of.get(name, -1) for name in ids]
-        bearer, jumped = np.array(bearers, dtype=np.int64), np.zeros(len(ids), dtype=bool)
-        if not ids:
-            return bearer, jumped
-        since_s = people.since_s
+        bearer = np.array([row_of.get(name, -1) for name in ids], dtype=np.int64)
         root, joints = people.pose_cam_m(config.velocity_time_s)
-        expected = Expected(rays=rays_from_cam(joints), depth_m=root[:, 2], since_s=since_s)
-        if -1 not in bearers and surely_fit(seen.rays, seen.visible, expected.at(bearer), self._trust.bonus):
+        expected = Expected(rays=rays_from_cam(joints), depth_m=root[:, 2], since_s=people.since_s)
+        at_home = surely_fit(seen.rays, seen.visible, expected.at(bearer), self._trust.bonus) & (bearer >= 0)
+        if at_home.all():
             self._trust.learn(right=len(ids), wrong=0)
             return bearer, jumped
-        known = (bearer >= 0).nonzero()[0]
+        rows = np.where(at_home, bearer, -1)
+        self._look_closer(ids, seen, rows, jumped, bearer, expected, config)
+        known = bearer >= 0
+        right = int(np.count_nonzero(known & (rows == bearer)))
+        self._trust.learn(right=right, wrong=int(np.count_nonzero(known)) - right)
+        return rows, jumped
+
+    def _look_closer(
+        self,
+        ids: list[str],
+        seen: Seen,
+        rows: np.ndarray,
+        jumped: np.ndarray,
+        bearer: np.ndarray,
+        expected: Expected,
+        config: PipelineConfig,
+    ) -> None:
+        """Write into `rows` and `jumped` of _find about those whose rows are -1 so far; bearer: (P,) row of the id."""
+        known = ((bearer >= 0) & (rows < 0)).nonzero()[0]
         fit = misfit(seen.rays[known], seen.visible[known], expected.at(bearer[known]))
         sure = fit <= self._trust.bonus  # nobody could fit so much better that the id would count less
-        rows = np.full(len(ids), -1)
         rows[known[sure]] = bearer[known[sure]]
         doubtful = known[~sure]
         if len(doubtful):
@@ -103,12 +120,9 @@ class Identities:
         if self._trust.believed:
             asking = np.array([person for person in asking if not self._forgotten(ids[person])], dtype=np.int64)
         if len(asking):
-            free = np.ones(len(people), dtype=bool)
+            free = np.ones(len(expected.depth_m), dtype=bool)
             free[rows[rows >= 0]] = False
             self._assign(rows, asking, np.flatnonzero(free), seen, expected, np.where(jumped, -1, bearer))
-        right = int(np.count_nonzero(rows[known] == bearer[known]))
-        self._trust.learn(right=right, wrong=len(known) - right)
-        return rows, jumped
 
     def _forgotten(self, name: str) -> bool:
         """The id is of somebody who has been away for too long, and so of nobody who is known."""
@@ -149,9 +163,10 @@ class Identities:
     def _bind(self, ids: list[str], rows: list[int], people: People) -> None:
         """Remember what the detector calls whom now; one whose id has gone to somebody else has none."""
         now = {people.ids[row]: name for row, name in zip(rows, ids, strict=True) if row >= 0 and name}
-        names = set(now.values())
-        kept = {name: self._detectors.get(name, "") for name in people.ids}
-        self._detectors = {name: now.get(name, "" if last in names else last) for name, last in kept.items()}
+        if now != self._detectors:
+            names = set(now.values())
+            kept = {name: self._detectors.get(name, "") for name in people.ids}
+            self._detectors = {name: now.get(name, "" if last in names else last) for name, last in kept.items()}
         for person, name in now.items():
             self._met.pop(name, None)  # so that the ids that were seen last come last
             self._met[name] = person

@@ -54,7 +54,7 @@ def test_a_person_in_the_image_is_taken_alike_whoever_else_is_there(camera, othe
 def test_what_is_not_visible_is_zero(seed):
     rng = np.random.default_rng(seed)
     _, seen = admitted(anybody(rng, "a"), standing(2, 0, 3, id="b"), NOT_A_NUMBER, camera=FISHEYE)
-    assert (seen.xy_px[~seen.visible] == 0).all() and (seen.rays[~seen.visible] == 0).all()
+    assert (seen.rays[~seen.visible] == 0).all() and (seen.score[~seen.visible] == 0).all()
     assert (seen.visible == (seen.score > 0)).all()
     assert (seen.shown == seen.visible.sum(axis=-1)).all()
 

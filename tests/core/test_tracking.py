@@ -30,15 +30,15 @@ def people(rng, count, off_m):
 @given(seed=seeds, count=st.integers(1, 5), off_m=st.floats(0.0, 0.5), most=st.floats(0.0, 30.0))
 def test_who_surely_fits_fits(seed, count, off_m, most):
     seen = people(np.random.default_rng(seed), count, off_m)
-    if surely_fit(*seen, most):
-        assert (misfit(*seen) <= most).all()
+    assert (misfit(*seen)[surely_fit(*seen, most)] <= most).all()
 
 
-@pytest.mark.parametrize(("off_m", "sure"), [(0.0, True), (0.03, True), (0.3, False)])
-def test_people_who_walk_as_expected_surely_fit(off_m, sure):
-    rays, visible, expected = people(np.random.default_rng(0), 20, off_m)
-    expected = Expected(rays=expected.rays, depth_m=expected.depth_m, since_s=np.full(20, 1 / 30))
-    assert surely_fit(rays, visible, expected, most=10.0) is sure
+@pytest.mark.parametrize("off_m", [0.0, 0.03, 0.3])
+def test_the_quick_look_recognises_those_who_walk_as_expected(off_m):
+    rays, visible, expected = people(np.random.default_rng(0), 200, off_m)
+    expected = Expected(rays=expected.rays, depth_m=expected.depth_m, since_s=np.full(200, 1 / 30))
+    fitting = misfit(rays, visible, expected) <= 10.0
+    assert surely_fit(rays, visible, expected, 10.0)[fitting].mean() > 0.9
 
 
 @settings(max_examples=10)
@@ -47,8 +47,9 @@ def test_a_closer_look_at_everybody_would_find_the_same_people(seed):
     rng, looks = np.random.default_rng(seed), []
 
     def look(*seen):
-        looks.append(surely_fit(*seen))
-        return looks[-1]
+        sure = surely_fit(*seen)
+        looks.append(sure.all())
+        return sure
 
     places = np.array([[-1.5, 0, 6], [0, 0, 5], [1.5, 0, 7]]) + np.cumsum(rng.normal(0, 0.02, (30, 3, 3)), axis=0)
     quick, close = Film(), Film()
@@ -57,7 +58,7 @@ def test_a_closer_look_at_everybody_would_find_the_same_people(seed):
         shown = [(rng.choice(["a", "b", "c", ""]) if rng.random() < 0.1 else "abc"[i], *image[i]) for i in there]
         with patch("occpose_core.identities.surely_fit", look):
             answer = quick.show(*shown)
-        with patch("occpose_core.identities.surely_fit", lambda *seen: False):
+        with patch("occpose_core.identities.surely_fit", lambda rays, *_: np.zeros(len(rays), dtype=bool)):
             expected = close.show(*shown)
         assert [(s.id, s.state, s.joints_cam_m.tobytes()) for s in answer.skeletons] == [
             (s.id, s.state, s.joints_cam_m.tobytes()) for s in expected.skeletons
