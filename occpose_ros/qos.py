@@ -74,9 +74,13 @@ def _explaining(node: Node, topic: str, end: str) -> Iterator[None]:
         raise QosError(f"{name} can have no {end}: {error}; mend the parameters qos_overrides.{name}.{end}") from None
 
 
+# The executor looks at every event whenever anything comes, so no end of a topic has more than it needs: rclpy's own
+# events, which are left out, tell of types that do not match, but Fast DDS never says so.
 def subscribe(node: Node, kind: Any, topic: str, callback: Callable[[Any], None], qos: QoSProfile = SENSOR) -> Any:
     """Subscribe with policies that parameters may override, and an error in the log if a publisher's do not fit."""
-    events = SubscriptionEventCallbacks(incompatible_qos=on_incompatible(node, topic, "subscription"))
+    events = SubscriptionEventCallbacks(
+        incompatible_qos=on_incompatible(node, topic, "subscription"), use_default_callbacks=False
+    )
     with _explaining(node, topic, "subscription"):
         return node.create_subscription(
             kind, topic, callback, copy(qos), event_callbacks=events, qos_overriding_options=overridable()
@@ -105,7 +109,9 @@ def let_arrive(publisher: Any) -> None:
 
 def advertise(node: LifecycleNode, kind: Any, topic: str, qos: QoSProfile = RELIABLE) -> Any:
     """A lifecycle publisher, with policies that parameters may override and an error in the log as `subscribe` has."""
-    events = PublisherEventCallbacks(incompatible_qos=on_incompatible(node, topic, "publisher"))
+    events = PublisherEventCallbacks(
+        incompatible_qos=on_incompatible(node, topic, "publisher"), use_default_callbacks=False
+    )
     with _explaining(node, topic, "publisher"):
         return node.create_lifecycle_publisher(
             kind, topic, copy(qos), event_callbacks=events, qos_overriding_options=overridable()

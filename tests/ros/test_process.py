@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,27 @@ def test_the_first_image_waits_for_no_library(graph, start):
     assert "cv2" in Path(f"/proc/{process.pid}/maps").read_text()
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
+
+
+BRIEF = """
+import gc
+from occpose_ros.echo_node import EchoNode
+from occpose_ros.process import run
+
+class Brief(EchoNode):
+    def start(self, stopping):
+        stopping.set()
+
+    def close(self):
+        print(gc.get_freeze_count() > len(gc.get_objects()))
+
+raise SystemExit(run([Brief], argv=["brief"]))
+"""
+
+
+def test_garbage_is_not_looked_for_among_what_was_there_at_the_start(ros_domain_id):
+    done = subprocess.run([sys.executable, "-c", BRIEF], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "True"), done.stderr
 
 
 @pytest.mark.parametrize(
