@@ -8,33 +8,23 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import struct
-import sys
 import tempfile
-import textwrap
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import apsw
-from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, ReaderError, StoragePlugin, Writer
-from rosbags.serde import SerdeError
-from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
-from ruamel.yaml.error import YAMLError
 
 from occpose_core.errors import OccposeError
 from occpose_core.files import refuse_existing
-
-if sys.version_info >= (3, 14):
-    from compression.zstd import ZstdError
-else:
-    from backports.zstd import ZstdError
+from occpose_ros.bag_damage import DAMAGE, reason_of
 
 PACKAGE = "occpose_ros"
 KEYPOINTS_TYPE = f"{PACKAGE}/msg/Keypoints2DArray"
@@ -44,26 +34,6 @@ CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 MARKERS_TYPE = "visualization_msgs/msg/MarkerArray"
 TF_TYPE = "tf2_msgs/msg/TFMessage"
 
-# What the reading library raises for files that are damaged in one way or another.
-_DAMAGE = (
-    AnyReaderError,
-    ArithmeticError,
-    ReaderError,
-    SerdeError,
-    TypesysError,
-    AssertionError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    YAMLError,
-    ZstdError,
-    apsw.Error,
-    struct.error,
-)
-
 
 class BagError(OccposeError):
     """A bag is missing, damaged, foreign, empty, lacks a topic, or would be overwritten."""
@@ -71,13 +41,27 @@ class BagError(OccposeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One message of a bag: received at `stamp_ns` (the recorder's clock, not the header's stamp)."""
+    """One message of a bag: received at `stamp_ns` (the recorder's clock, not the header's stamp).
+
+    message: what `raw` says; None as long as nobody has unpacked it.
+    """
 
     topic: str
     msgtype: str
     stamp_ns: int
     raw: bytes
-    message: Any
+    message: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """A topic as a bag describes it: the text and hash of its message type; whether it is for late joiners, too."""
+
+    topic: str
+    msgtype: str
+    definition: str
+    digest: str
+    latched: bool
 
 
 def definition_files() -> list[Path]:
@@ -149,10 +133,9 @@ class BagReader:
             raise BagError(
                 f"{self.path} cannot be read: {error.strerror or error}; check the path and its rights"
             ) from None
-        except _DAMAGE as error:
-            reason = textwrap.shorten(str(error), 120, placeholder=" ...").rstrip(".") or type(error).__name__
+        except DAMAGE as error:
             raise BagError(
-                f"{self.path} is not a readable ROS 2 bag ({reason}); if a recording was cut off, try"
+                f"{self.path} is not a readable ROS 2 bag ({reason_of(error)}); if a recording was cut off, try"
                 " `mcap recover` or `ros2 bag reindex`, else record it again"
             ) from None
 
@@ -181,6 +164,10 @@ class BagReader:
             )
         return found[0]
 
+    def channel(self, topic: str) -> Channel:
+        """How the bag describes a topic."""
+        return _channel(topic, self.topics[topic], self.typestore, self.latched(topic))
+
     def latched(self, topic: str) -> bool:
         """Whether the topic was published for late joiners, too."""
         profiles = [
@@ -195,17 +182,30 @@ class BagReader:
         """How many messages these topics hold."""
         return sum(connection.msgcount for connection in self._reader.connections if connection.topic in topics)
 
-    def messages(self, topics: Collection[str] | None = None) -> Iterator[Record]:
-        """The messages of some topics (None: all) in the order in which they were received."""
+    def records(self, topics: Collection[str] | None = None) -> Iterator[Record]:
+        """The messages of some topics (None: all) in the order in which they were received, not unpacked."""
         wanted = [c for c in self._reader.connections if topics is None or c.topic in topics]
         if not wanted:
             return
         with self._damage():
             for connection, stamp_ns, raw in self._reader.messages(wanted):
-                message = self._reader.deserialize(raw, connection.msgtype)
-                yield Record(
-                    topic=connection.topic, msgtype=connection.msgtype, stamp_ns=stamp_ns, raw=raw, message=message
-                )
+                yield Record(topic=connection.topic, msgtype=connection.msgtype, stamp_ns=stamp_ns, raw=raw)
+
+    def messages(self, topics: Collection[str] | None = None) -> Iterator[Record]:
+        """The messages of some topics (None: all) in the order in which they were received, unpacked."""
+        for record in self.records(topics):
+            yield replace(record, message=self.unpack(record))
+
+    def unpack(self, record: Record) -> Any:
+        """What a message of this bag says."""
+        with self._damage():
+            return self._reader.deserialize(record.raw, record.msgtype)
+
+
+def _channel(topic: str, msgtype: str, store: Typestore, latched: bool) -> Channel:
+    definition, _ = store.generate_msgdef(msgtype, ros_version=2)
+    digest = store.hash_rihs01(msgtype)
+    return Channel(topic=topic, msgtype=msgtype, definition=definition, digest=digest, latched=latched)
 
 
 def _qos(latched: bool) -> Qos:
@@ -247,35 +247,50 @@ class BagWriter:
         self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._writer.open()
         self._connections: dict[str, Any] = {}
+        self._finished = False
         return self
+
+    def finish(self) -> None:
+        """Complete the file, still under its temporary name; nothing can be written any more."""
+        self._writer.close()
+        self._finished = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None:
-                self._writer.close()
-                os.replace(self._folder / "bag" / "bag.mcap", self.path)
-            else:
+            if kind is not None:
                 self._writer.abort()
+                return
+            if not self._finished:
+                self.finish()
+            os.replace(self._folder / "bag" / "bag.mcap", self.path)
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _connection(self, topic: str, msgtype: str, store: Typestore, latched: bool) -> Any:
-        if topic not in self._connections:
-            self._connections[topic] = self._writer.add_connection(
-                topic, msgtype, typestore=store, offered_qos_profiles=[_qos(latched)]
-            )
-        return self._connections[topic]
+    def open(self, channel: Channel) -> None:
+        """Describe a topic, once, before anything is appended to it."""
+        self._connections[channel.topic] = self._writer.add_connection(
+            channel.topic,
+            channel.msgtype,
+            msgdef=channel.definition,
+            rihs01=channel.digest,
+            offered_qos_profiles=[_qos(channel.latched)],
+        )
+
+    def append(self, topic: str, stamp_ns: int, raw: bytes) -> None:
+        """Append a serialised message to an open topic."""
+        self._writer.write(self._connections[topic], stamp_ns, raw)
 
     def write(self, topic: str, message: Any, stamp_ns: int, *, latched: bool = False) -> None:
         """Append a message built from `typestore()`. latched: its topic is transient-local, as `skeleton_info` is."""
-        store = typestore()
-        connection = self._connection(topic, message.__msgtype__, store, latched)
-        self._writer.write(connection, stamp_ns, bytes(store.serialize_cdr(message, message.__msgtype__)))
+        store, msgtype = typestore(), message.__msgtype__
+        if topic not in self._connections:
+            self.open(_channel(topic, msgtype, store, latched))
+        self.append(topic, stamp_ns, bytes(store.serialize_cdr(message, msgtype)))
 
     def copy(self, record: Record, reader: BagReader) -> None:
         """Append a message of another bag as it is, whatever its type."""
-        latched = record.topic not in self._connections and reader.latched(record.topic)
-        connection = self._connection(record.topic, record.msgtype, reader.typestore, latched)
-        self._writer.write(connection, record.stamp_ns, record.raw)
+        if record.topic not in self._connections:
+            self.open(reader.channel(record.topic))
+        self.append(record.topic, record.stamp_ns, record.raw)

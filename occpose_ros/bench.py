@@ -15,7 +15,8 @@ from typing import Any
 from occpose_core.pipeline import PosePipeline
 from occpose_core.runtime import Engine
 from occpose_ros.adapters import camera_from_msg, keypoints_from_occpose_msg
-from occpose_ros.bag import BagReader, BagWriter
+from occpose_ros.answer_process import answers_bag
+from occpose_ros.bag import BagReader
 from occpose_ros.bag_report import latency_figures
 from occpose_ros.crowd import crowd
 from occpose_ros.replay import find_topics, replay
@@ -109,8 +110,13 @@ def _drops(trips: dict[str, RoundTrip]) -> int | None:
 
 def _replay_x_realtime(plan: Plan, bag: BagReader) -> float:
     plan.say(f"measuring a replay of {plan.bag.name}")
-    with tempfile.TemporaryDirectory(prefix="occpose-bench-") as folder, BagWriter(Path(folder) / "output.mcap") as out:
-        seen = replay(bag, find_topics(bag), PosePipeline(plan.lifter), out)
+    topics = find_topics(bag)
+    answers = bag.count([topics.keypoints])
+    with (
+        tempfile.TemporaryDirectory(prefix="occpose-bench-") as folder,
+        answers_bag(Path(folder) / "output.mcap", answers) as target,
+    ):
+        seen = replay(bag, topics, PosePipeline(plan.lifter), target)
     return seen.bag_s / seen.wall_s
 
 

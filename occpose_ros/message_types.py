@@ -111,6 +111,11 @@ def stamp_ns_from_cdr(raw: bytes) -> int:
     return int(sec) * NANOSECONDS + int(nanosec)
 
 
+def cdr_behind_stamp(raw: bytes) -> bytes:
+    """What a serialised message that begins with a header says besides its stamp."""
+    return raw[:_CDR_STAMP_AT] + raw[_CDR_STAMP_AT + _CDR_STAMP.size :]
+
+
 def stamp_cdr(raw: bytearray, stamp_ns: int) -> None:
     """Give a serialised message that begins with a header another stamp, in place."""
     _CDR_STAMP.pack_into(raw, _CDR_STAMP_AT, *divmod(stamp_ns, NANOSECONDS))

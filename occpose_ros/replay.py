@@ -14,18 +14,15 @@ from typing import Any
 
 from occpose_core.errors import OccposeError
 from occpose_core.pipeline import PipelineOutput, PosePipeline
-from occpose_core.skeleton import H36M17
 from occpose_core.types import Camera, GroundPlane
 from occpose_ros.adapters import (
     RejectedMessageError,
     camera_from_msg,
-    filled_keypoints_to_msg,
     finite_skeletons,
     keypoints_from_occpose_msg,
     match_camera,
-    skeleton_info_to_msg,
-    skeletons_to_msg,
 )
+from occpose_ros.answer_writer import OUTPUTS, Answers, answer_to_msg
 from occpose_ros.bag import (
     CAMERA_INFO_TYPE,
     KEYPOINTS_TYPE,
@@ -34,17 +31,13 @@ from occpose_ros.bag import (
     TF_TYPE,
     BagError,
     BagReader,
-    BagWriter,
     Record,
     typestore,
 )
 from occpose_ros.ground import Ground
-from occpose_ros.markers import skeleton_markers
-from occpose_ros.message_types import MessageTypes, header_to_msg
+from occpose_ros.message_types import MessageTypes, cdr_behind_stamp
 from occpose_ros.transforms import TransformBuffer, TransformError
 
-SKELETONS, MARKERS, FILLED, INFO = "/skeletons", "/markers", "/filled_keypoints", "/skeleton_info"
-OUTPUTS = (SKELETONS, MARKERS, FILLED, INFO)
 _TRUTH_PREFIX = "/ground_truth"
 
 
@@ -64,7 +57,10 @@ class Topics:
 @dataclass(kw_only=True, eq=False)
 class Replay:
     """What a replay has seen: messages in order, seconds that each step took, what was dropped and why, and why
-    the last message that was refused was, and the ground last was not known."""
+    the last message that was refused was, and the ground last was not known.
+
+    wall_s: from the first message that is read until all are in the file.
+    """
 
     keypoints: list[Any] = field(default_factory=list)
     skeletons: list[Any] = field(default_factory=list)
@@ -101,45 +97,27 @@ def find_topics(
     )
 
 
-class _Writer:
-    """Turns the pipeline's outputs into messages and writes them."""
+class _Cameras:
+    """The camera of the last CameraInfo. A driver says the same with every image: what is said again is not read."""
 
-    def __init__(self, bag: BagWriter) -> None:
-        self._bag = bag
-        self._types = MessageTypes.from_rosbags(typestore())
-        self._marker_ids: dict[str, int] = {}
-        self._started = False
+    def __init__(self, bag: BagReader, topics: Topics, rectified: bool) -> None:
+        """Keypoints before the first CameraInfo are of its camera, too. Raises BagError if there is none."""
+        self._bag, self._rectified, self._said = bag, rectified, b""
+        for record in bag.records([topics.camera_info]):
+            self.hear(record)
+            return
+        raise BagError(f"{bag.path} has no message on {topics.camera_info}; record it together with the keypoints")
 
-    def write(self, output: PipelineOutput, camera: Camera, received_ns: int) -> Any:
-        """Write one step's messages; returns the Skeleton3DArray."""
-        types, stamp_ns = self._types, output.stamp_ns
-        if not self._started:
-            self._bag.write(INFO, skeleton_info_to_msg(H36M17, types), received_ns, latched=True)
-            self._started = True
-        header = header_to_msg(stamp_ns, camera.frame_id, types)
-        skeletons = skeletons_to_msg(
-            output.skeletons, output.lost_ids, stamp_ns=stamp_ns, frame_id=camera.frame_id, types=types
-        )
-        markers, self._marker_ids = skeleton_markers(
-            output.skeletons, header, self._marker_ids, types, reset=output.reset
-        )
-        filled = filled_keypoints_to_msg(output.skeletons, camera, stamp_ns=stamp_ns, types=types)
-        self._bag.write(SKELETONS, skeletons, received_ns)
-        self._bag.write(MARKERS, markers, received_ns)
-        self._bag.write(FILLED, filled, received_ns)
-        return skeletons
+    def hear(self, record: Record) -> None:
+        said = cdr_behind_stamp(record.raw)
+        if said != self._said:
+            self.now = camera_from_msg(self._bag.unpack(record), self._rectified)
+            self._said = said
 
 
-def _first_camera(bag: BagReader, topics: Topics, rectified: bool) -> Camera:
-    """Of the first CameraInfo, also for the keypoints before it."""
-    for record in bag.messages([topics.camera_info]):
-        return camera_from_msg(record.message, rectified)
-    raise BagError(f"{bag.path} has no message on {topics.camera_info}; record it together with the keypoints")
-
-
-def _messages(bag: BagReader, topics: Topics) -> Iterator[Record]:
+def _records(bag: BagReader, topics: Topics) -> Iterator[Record]:
     others = [topic for topic in bag.topics_of(MARKERS_TYPE) if topic not in OUTPUTS] + bag.topics_of(TF_TYPE)
-    return bag.messages([topics.keypoints, topics.camera_info, *filter(None, [topics.truth]), *others])
+    return bag.records([topics.keypoints, topics.camera_info, *filter(None, [topics.truth]), *others])
 
 
 class _Tf:
@@ -158,8 +136,9 @@ class _Tf:
         for record in bag.messages([topic for topic in topics if _static(topic)]):
             self._buffer.add_msg(record.message, static=True)
 
-    def hear(self, record: Record, seen: Replay) -> None:
-        if not _static(record.topic) and self._buffer.add_msg(record.message, static=False):
+    def hear(self, message: Any, seen: Replay) -> None:
+        """Take a TFMessage, not of a static topic."""
+        if self._buffer.add_msg(message, static=False):
             seen.dropped["bad_transform"] += 1
 
     def ground(self, camera_frame: str, stamp_ns: int, seen: Replay) -> GroundPlane | None:
@@ -207,39 +186,50 @@ def replay(
     bag: BagReader,
     topics: Topics,
     pipeline: PosePipeline,
-    target: BagWriter,
+    target: Answers,
     *,
     layout: str = "",
     rectified: bool = False,
     ground_frame: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Replay:
-    """Run a pipeline over an open bag and write the output bag.
+    """Run a pipeline over an open bag and put the input and its answers into the target.
 
     layout: replaces the messages' own, if given. rectified: the keypoints are of a rectified image. ground_frame: of
     the bag's TF, whose plane z = 0 people stand on. progress: called with (done, total) keypoint messages. Raises
     BagError, CameraError, and ReplayError if no message could be used, or the ground was never known.
     """
-    seen, writer, camera = Replay(), _Writer(target), _first_camera(bag, topics, rectified)
-    tf = _Tf(bag, ground_frame)
-    total, stamps_ns, begin = bag.count([topics.keypoints]), [], time.perf_counter()
-    for record in _messages(bag, topics):
-        target.copy(record, bag)
+    seen, cameras, tf = Replay(), _Cameras(bag, topics, rectified), _Tf(bag, ground_frame)
+    total, stamps_ns, opened = bag.count([topics.keypoints]), [], set()
+    answers: list[tuple[PipelineOutput, str]] = []
+    truth: list[Record] = []
+    target.wait_until_ready()
+    begin = time.perf_counter()
+    for record in _records(bag, topics):
+        if record.topic not in opened:
+            opened.add(record.topic)
+            target.open(bag.channel(record.topic))
+        target.copy(record.topic, record.stamp_ns, record.raw)
         if record.topic == topics.camera_info:
-            camera = camera_from_msg(record.message, rectified)
-        elif record.msgtype == TF_TYPE:
-            tf.hear(record, seen)
+            cameras.hear(record)
+        elif record.msgtype == TF_TYPE and not _static(record.topic):
+            tf.hear(bag.unpack(record), seen)
         elif record.topic == topics.truth:
-            seen.truth.append(record.message)
+            truth.append(record)
         elif record.topic == topics.keypoints:
-            seen.keypoints.append(record.message)
+            seen.keypoints.append(bag.unpack(record))
             stamps_ns.append(record.stamp_ns)
-            output = _step(record.message, pipeline, camera, tf, layout, seen)
+            output = _step(seen.keypoints[-1], pipeline, cameras.now, tf, layout, seen)
             if output is not None:
-                seen.skeletons.append(writer.write(output, camera, record.stamp_ns))
+                target.answer(output, cameras.now, record.stamp_ns)
+                answers.append((output, cameras.now.frame_id))
             progress(len(seen.keypoints), total)
+    target.finish()
     seen.wall_s = time.perf_counter() - begin
     seen.bag_s = (stamps_ns[-1] - stamps_ns[0]) * 1e-9 if stamps_ns else 0.0
+    types = MessageTypes.from_rosbags(typestore())
+    seen.skeletons = [answer_to_msg(output, frame_id, types) for output, frame_id in answers]
+    seen.truth = [bag.unpack(record) for record in truth]
     _check_used(bag, topics, seen, layout)
     return seen
 

@@ -25,7 +25,8 @@ from occpose_core.pipeline import PosePipeline
 from occpose_core.pipeline_config import PipelineConfig
 from occpose_core.report import text_table, write_html, write_json
 from occpose_core.runtime import BACKENDS, DEFAULT_MODEL, load
-from occpose_ros.bag import BagReader, BagWriter
+from occpose_ros.answer_process import answers_bag
+from occpose_ros.bag import BagReader
 from occpose_ros.bag_report import latency_figures, make_report, tables
 from occpose_ros.replay import Replay, find_topics, replay
 from occpose_ros.score import Score, score
@@ -58,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FRAME",
         help="frame of the bag's TF, z up, whose plane z = 0 people stand on: their scale is learned from it",
     )
+    parser.add_argument("--no-markers", dest="markers", action="store_false", help="leave the markers out of the bag")
     parser.add_argument("--force", action="store_true", help="overwrite results of an earlier run")
 
 
@@ -111,8 +113,8 @@ def run(args: argparse.Namespace) -> int:
     config = dataclasses.replace(PipelineConfig(), target_height_m=args.height)
     with BagReader(args.bag) as bag:
         topics = find_topics(bag, args.topic, args.camera_info, args.truth)
-        engine = load(args.model, backend=args.backend)
-        with BagWriter(outputs.bag, force=args.force) as target:
+        with answers_bag(outputs.bag, bag.count([topics.keypoints]), force=args.force, markers=args.markers) as target:
+            engine = load(args.model, backend=args.backend)  # meanwhile the process that writes gets ready
             options = {"layout": args.layout, "rectified": args.rectified, "ground_frame": args.ground_frame}
             options["progress"] = _progress()
             seen = replay(bag, topics, PosePipeline(engine, config), target, **options)

@@ -1,0 +1,164 @@
+"""Writing a replay's bag in another process.
+
+Making and packing the messages of a person takes about as long as finding out what they say; on two cores both are done
+at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from occpose_core.errors import OccposeError
+from occpose_core.files import make_folder, refuse_existing
+from occpose_core.pipeline import PipelineOutput
+from occpose_core.types import Camera
+from occpose_ros.answer_writer import Answers, AnswerWriter
+from occpose_ros.bag import BagError, BagWriter, Channel
+
+_FEWEST_ANSWERS = 500  # that take longer to write than a process takes to start
+_BATCH = 64  # jobs that are handed over at once: each hand-over costs as much as a few of them
+
+
+class AnswerProcess:
+    """An AnswerWriter in a process of its own; a context manager. Raises BagError or OutputError as BagWriter does.
+
+    The file lies in a hidden folder until it is complete, whatever becomes of the process.
+    """
+
+    def __init__(self, path: Path, *, force: bool = False, markers: bool = True) -> None:
+        self.path = path
+        self._force, self._markers = force, markers
+        self._jobs: list[tuple[str, tuple[Any, ...]]] = []
+        self._ready = False
+
+    def __enter__(self) -> AnswerProcess:
+        make_folder(self.path.parent)
+        refuse_existing(self.path, self._force)
+        self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.stem}-", dir=self.path.parent))
+        # A new interpreter, not a copy of this one: threads of the libraries do not survive a copy.
+        context = multiprocessing.get_context("spawn")
+        self._line, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_write, args=(theirs, self._folder / self.path.name, self._markers), daemon=True
+        )
+        with _not_for_children():
+            self._process.start()
+        theirs.close()  # the other end is closed when that process has ended, not before
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                os.replace(self._folder / self.path.name, self.path)
+        finally:
+            self._line.close()
+            self._process.kill()
+            self._process.join()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process."""
+        return self._process.pid
+
+    def wait_until_ready(self) -> None:
+        """See Answers."""
+        if not self._ready:
+            self._hear()
+            self._ready = True
+
+    def open(self, channel: Channel) -> None:
+        """See Answers."""
+        self._later("open", channel)
+
+    def copy(self, topic: str, stamp_ns: int, raw: bytes) -> None:
+        """See Answers."""
+        self._later("copy", topic, stamp_ns, raw)
+
+    def answer(self, output: PipelineOutput, camera: Camera, stamp_ns: int) -> None:
+        """See Answers."""
+        self._later("answer", output, camera, stamp_ns)
+
+    def finish(self) -> None:
+        """See Answers."""
+        self.wait_until_ready()
+        self._later("finish")
+        self._hand_over()
+        self._hear()
+
+    def _later(self, job: str, *arguments: Any) -> None:
+        self._jobs.append((job, arguments))
+        if len(self._jobs) >= _BATCH:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        jobs, self._jobs = self._jobs, []
+        with contextlib.suppress(OSError):  # of a process that ended it is heard why
+            self._line.send(jobs)
+            return
+        self._hear()
+
+    def _hear(self) -> None:
+        """Raise BagError if the process could not do what it was told, or is gone."""
+        try:
+            failure = self._line.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            failure = f"the process that writes {self.path} ended with exit code {self._process.exitcode}"
+        if failure:
+            raise BagError(failure)
+
+
+def _write(line: Connection, path: Path, markers: bool) -> None:
+    """The other process: does what comes over the line until that is finished, or the line is closed."""
+    failure = ""
+    try:
+        with BagWriter(path) as bag:
+            writer = AnswerWriter(bag, markers=markers)
+            line.send(failure)
+            job = ""
+            while job != "finish":
+                for job, arguments in line.recv():
+                    getattr(writer, job)(*arguments)
+    except EOFError:  # nobody wants the file any more
+        shutil.rmtree(path.parent, ignore_errors=True)
+        return
+    except OccposeError as error:
+        failure = str(error)
+    except OSError as error:
+        failure = f"cannot write to {path.parent.parent}: {error.strerror}; choose another folder"
+    line.send(failure)
+
+
+@contextlib.contextmanager
+def _not_for_children() -> Iterator[None]:
+    """Ctrl-C goes to every process of a terminal; those that start meanwhile are deaf to it, and end with this one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def answers_bag(path: Path, answers: int, *, force: bool = False, markers: bool = True) -> Iterator[Answers]:
+    """A bag for about so many answers; written by another process if that is quicker. Raises BagError, OutputError."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cores > 1 and answers >= _FEWEST_ANSWERS:
+        with AnswerProcess(path, force=force, markers=markers) as process:
+            yield process
+    else:
+        with BagWriter(path, force=force) as bag:
+            yield AnswerWriter(bag, markers=markers)
