@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import wait
 from typing import Any, TypeVar
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
@@ -54,6 +54,7 @@ class ManagedNode(LifecycleNode):
         self.statistics = Statistics()
         self.state = "unconfigured"
         self.failure = ""
+        self._busy = ""
         self._said_s: dict[str, float] = {}
         self._stopping = threading.Event()
         self.add_on_set_parameters_callback(self._on_set_parameters)
@@ -154,11 +155,21 @@ class ManagedNode(LifecycleNode):
             self.trigger_shutdown()
 
     def patiently(self, work: Callable[[], Result], name: str) -> Result:
-        """The result of work that may take minutes, done in a thread; StoppedError if the process shall end first."""
+        """The result of work that may take minutes, done in a thread; StoppedError if the process shall end first.
+
+        The diagnostics say meanwhile what is waited for.
+        """
         future = in_background(work, name)
-        while not wait([future], _PATIENCE_S).done:
-            if self._stopping.is_set():
-                raise StoppedError(f"stopped while {name}")
+        told_s, self._busy = time.monotonic(), name
+        try:
+            while not wait([future], _PATIENCE_S).done:
+                if self._stopping.is_set():
+                    raise StoppedError(f"stopped while {name}")
+                if time.monotonic() - told_s >= self.parameters.diagnostics_period_s:
+                    told_s = time.monotonic()
+                    self._report()
+        finally:
+            self._busy = ""
         return future.result()
 
     # callbacks
@@ -224,6 +235,8 @@ class ManagedNode(LifecycleNode):
 
     def _report(self) -> None:
         level, message, values, hardware_id = self.diagnosis()
+        if self._busy:
+            level, message = DiagnosticStatus.OK, self._busy
         self._diagnostics.publish(
             diagnostic_array(
                 name=f"{self.get_fully_qualified_name()}: {self.task}",

@@ -20,10 +20,8 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo
 
-from occpose_core.camera import load_lens_models
 from occpose_core.errors import OccposeError
 from occpose_core.pipeline import PosePipeline
-from occpose_core.runtime import Engine, load
 from occpose_core.types import Camera
 from occpose_ros.adapters import read_camera
 from occpose_ros.answerer import Answerer
@@ -33,6 +31,7 @@ from occpose_ros.heights import Heights
 from occpose_ros.inputs import Input, open_input, reader, silence
 from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.message_types import MessageTypes
+from occpose_ros.node_engine import UNCONFIGURED, NodeEngine
 from occpose_ros.outputs import Outputs
 from occpose_ros.parameter_fields import explain
 from occpose_ros.parameters import NodeParameters
@@ -60,7 +59,7 @@ class PoseNode(ManagedNode):
         super().__init__("pose_node", NodeParameters, **node_options)
         self._types = MessageTypes.from_rclpy()
         self.camera: Camera | None = None
-        self._about_engine = {"model": "none", "engine": "none", "engine reason": "not configured"}
+        self._engine: NodeEngine | None = None
         self._answerer: Answerer | None = None
         self._outputs: Outputs | None = None
         self._worker: LatestWorker[Received] | None = None
@@ -75,9 +74,10 @@ class PoseNode(ManagedNode):
     def configure(self) -> None:
         """Load the model and join the topics."""
         # what may fail comes first, so that a failure leaves nothing behind
-        engine = self.patiently(self._load, "loading the model")
+        chosen = self.parameters.model, self.parameters.backend
+        self._engine = self.patiently(lambda: NodeEngine(*chosen), "loading the model")
         own_prefix = f"t{secrets.token_hex(2)}_"  # so that nobody gets the id of somebody whom a former run has seen
-        pipeline = PosePipeline(engine, self.parameters.pipeline_config, own_prefix)
+        pipeline = PosePipeline(self._engine.engine, self.parameters.pipeline_config, own_prefix)
         self._heights = Heights(self, self.get_logger().info)
         self._outputs = Outputs(self, self._types, self._transforms)
         self._answerer = Answerer(
@@ -96,12 +96,8 @@ class PoseNode(ManagedNode):
         )
         if self.parameters.hears_tf:
             self._listener = TransformListener(self, self._transforms, self._outputs.transforms_came)
-        self._about_engine = {"model": engine.info.name, "engine": engine.backend, "engine reason": engine.reason}
-        self.get_logger().info(f"model {engine.info.name} on {engine.backend} ({engine.reason})")
-
-    def _load(self) -> Engine:
-        load_lens_models()
-        return load(self.parameters.model, self.parameters.backend)
+        self._engine.start()
+        self._tell_of_engine()
 
     def begin(self) -> None:
         """Start answering."""
@@ -136,13 +132,15 @@ class PoseNode(ManagedNode):
 
     def release(self) -> None:
         """Leave the topics and forget the model."""
+        if self._engine is not None:
+            self._engine.cancel()
         for part in (self._input, self._listener, self._heights, self._outputs):
             if part is not None:
                 part.destroy()
         if self._camera_info is not None:
             self.destroy_subscription(self._camera_info)
         self._input = self._camera_info = self._listener = self._heights = self._outputs = None
-        self._answerer = self._hung = self.camera = None
+        self._answerer = self._hung = self.camera = self._engine = None
         self._transforms = TransformBuffer()
 
     # the executor's thread
@@ -173,9 +171,18 @@ class PoseNode(ManagedNode):
 
     def diagnosis(self) -> tuple[bytes, str, dict[str, str], str]:
         """What the node knows about itself."""
+        self._tell_of_engine()
+        about_engine = UNCONFIGURED if self._engine is None else self._engine.values()
         period, values = self.statistics.report()
         level, message = self._verdict(period)
-        return level, message, {**self._about_engine, **values}, self.camera.frame_id if self.camera else ""
+        return level, message, {**about_engine, **values}, self.camera.frame_id if self.camera else ""
+
+    def _tell_of_engine(self) -> None:
+        about, failure = ("", "") if self._engine is None else self._engine.news()
+        if about:
+            self.get_logger().info(about)
+        if failure:
+            self.get_logger().warning(failure)
 
     def _verdict(self, period: Period) -> tuple[bytes, str]:
         error = self.failure or self.statistics.recent_error
