@@ -68,8 +68,11 @@ class Preparation:
         except CancelledError:
             self._progress = f"{self._title} is not wanted any more"
             return
-        except Exception as error:  # noqa: BLE001 the border of a thread: what it cannot tell, nobody hears
-            self._failure = self._progress = f"{self._title} cannot be had: {error or type(error).__name__}"
+        except OccposeError as error:
+            self._failure = self._progress = str(error)
+            return
+        except Exception as error:  # noqa: BLE001 the border of a thread: nobody else would hear of it
+            self._failure = self._progress = f"{self._title} cannot be had: {error!r}"
             return
         with self._lock:
             if not self._cancelled.is_set():
