@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,19 +26,14 @@ class Seen:
     """2D input, a row a person.
 
     xy_px: (P, J, 2), of any value where a joint is not visible. rays: (P, J, 2) and score: (P, J), 0 there.
-    visible: (P, J) bool. shown: (P,) how many joints are visible.
+    visible: (P, J) bool, score > 0. shown: (P,) how many joints are visible.
     """
 
     xy_px: np.ndarray
     rays: np.ndarray
     score: np.ndarray
-    visible: np.ndarray = field(init=False)
-    shown: np.ndarray = field(init=False)
-
-    def __post_init__(self) -> None:
-        visible = self.score > 0
-        object.__setattr__(self, "visible", visible)
-        object.__setattr__(self, "shown", visible.sum(axis=-1))
+    visible: np.ndarray
+    shown: np.ndarray
 
     def enough(self, config: PipelineConfig) -> np.ndarray:
         """(P,) bool: whether so much is visible that the person can be lifted."""
@@ -56,7 +51,7 @@ class Seen:
             out[to] = values[kept]
             return out
 
-        return Seen(xy_px=moved(self.xy_px), rays=moved(self.rays), score=moved(self.score))
+        return Seen(**{name: moved(values) for name, values in vars(self).items()})
 
 
 def admit(
@@ -82,16 +77,18 @@ def admit(
         chosen = _unique(ids, score.sum(axis=-1), dropped)
         ids, xy_px, score = [ids[person] for person in chosen], xy_px[chosen], score[chosen]
     visible = score > 0
-    rays = np.zeros(xy_px.shape)
-    rays[visible] = rays_from_px(xy_px[visible], camera)
-    return ids, Seen(xy_px=xy_px, rays=rays, score=score)
+    # through any lens, the ray of the principal point is 0
+    rays = rays_from_px(np.where(visible[..., None], xy_px, camera.K[:2, 2]), camera)
+    return ids, Seen(xy_px=xy_px, rays=rays, score=score, visible=visible, shown=visible.sum(axis=-1))
 
 
 def _discount_outside(score: np.ndarray, xy_px: np.ndarray, margin: float, camera: Camera) -> None:
     """Multiply scores (P, J) by 1 in the image, falling to 0 at the margin (in image sizes), and by 0 at NaN."""
-    size = np.array([camera.width, camera.height], dtype=np.float32)
-    if ((xy_px >= 0) & (xy_px <= size)).all():
+    if not len(xy_px) or (
+        xy_px.min() >= 0 and xy_px[..., 0].max() <= camera.width and xy_px[..., 1].max() <= camera.height
+    ):
         return
+    size = np.array([camera.width, camera.height], dtype=np.float32)
     outside = (np.maximum(-xy_px, xy_px - size) / size).max(axis=-1)  # NaN if any is
     margin = max(margin, 1e-6)
     score *= np.where(outside < margin, 1 - np.maximum(outside, 0) / margin, 0)

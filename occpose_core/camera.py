@@ -45,7 +45,7 @@ def rays_from_px(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
         return _pinhole_rays(px, camera)
     undistort = _fisheye_lens() if camera.distortion_model == "equidistant" else _lens()
     rays = undistort(px.reshape(-1, 1, 2), camera.K, camera.D).reshape(px.shape)
-    if np.abs(rays).max() <= _MAX_TAN:  # false if any is not finite
+    if rays.min() >= -_MAX_TAN and rays.max() <= _MAX_TAN:  # false if any is not a number
         return rays
     return _clipped(np.where(np.isfinite(rays), rays, _pinhole_rays(px, camera)))
 

@@ -83,10 +83,14 @@ class Identities:
         if not (ids and people.ids):
             return np.full(len(ids), -1), jumped
         row_of = {name: row for row, name in enumerate(self._detectors.values()) if name}
-        bearer = np.array([row_of.get(name, -1) for name in ids], dtype=np.int64)
+        bearers = [row_of.get(name, -1) for name in ids]
+        bearer = np.array(bearers, dtype=np.int64)
         root, joints = people.pose_cam_m(config.velocity_time_s)
         expected = Expected(rays=rays_from_cam(joints), depth_m=root[:, 2], since_s=people.since_s)
-        at_home = surely_fit(seen.rays, seen.visible, expected.at(bearer), self._trust.bonus) & (bearer >= 0)
+        theirs = expected if bearers == list(range(len(people))) else expected.at(bearer)
+        at_home = surely_fit(seen.rays, seen.visible, seen.shown, theirs, self._trust.bonus)
+        if -1 in bearers:
+            at_home &= bearer >= 0
         if at_home.all():
             self._trust.learn(right=len(ids), wrong=0)
             return bearer, jumped

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from occpose_core.skeleton import H36M17
+
 # How far real people are from where they are predicted, as standard deviations at once and for each second unseen (m),
 # from simulated crowds with the motion of real walkers, rounded up for cameras that move and people who turn and stop.
 _PLACE_M, _PLACE_MPS = 0.05, 0.4  # of the whole person
 _SHAPE_M, _SHAPE_MPS = 0.05, 0.15  # of the joints around their centre
-_ONES = np.ones(2)
+_ONES = np.ones(2 * len(H36M17.joints))
 _SHAPE_FREEDOM = 2.0  # a pose errs in as many independent directions as this, if all joints are visible
 
 # A misfit above this is somebody new. It leaves 0.3 m to a person seen a frame ago, and 1.2 m after 0.8 s.
@@ -75,19 +77,22 @@ def median_m(rays: np.ndarray, visible: np.ndarray, expected: Expected) -> np.nd
     return np.asarray(np.where(joints > 0, median, 0.0))
 
 
-def surely_fit(rays: np.ndarray, visible: np.ndarray, expected: Expected, most: float) -> np.ndarray:
-    """(N,) bool: people whose misfit is at most `most`, but for a few who need a closer look. Arguments as in misfit.
+def surely_fit(rays: np.ndarray, visible: np.ndarray, shown: np.ndarray, expected: Expected, most: float) -> np.ndarray:
+    """(N,) bool: people whose misfit is at most `most`, but for a few who need a closer look.
+
+    rays: (N, J, 2). visible: (N, J) bool. shown: (N,) how many are.
 
     A bound of `misfit`, for a third of its time. Place and shape share the mean square of the distances between them;
     so at most the larger of both weights comes on all of it, and everything is as vague as for the longest unseen.
     """
-    away_m = (rays - expected.rays) * expected.depth_m[:, None, None]
-    square_sum = (visible[:, None] @ np.square(away_m))[:, 0] @ _ONES
+    away_m = (rays - expected.rays) * expected.depth_m[:, None, None] * visible[..., None]
+    square_sum = np.square(away_m).reshape(len(away_m), -1) @ _ONES
     since_s = expected.since_s.tolist()
     place_sd, shape_sd = _PLACE_M + _PLACE_MPS * min(since_s), _SHAPE_M + _SHAPE_MPS * min(since_s)
     # weights of the mean square: 1 / place_sd**2 and freedom / shape_sd**2, which both grow with the number of joints
-    fewest = np.minimum(visible.sum(axis=-1) * place_sd**2, visible.shape[-1] / _SHAPE_FREEDOM * shape_sd**2)
-    return np.asarray(square_sum <= (most - _vague(max(since_s), _SHAPE_FREEDOM)) * fewest)
+    left = most - _vague(max(since_s), _SHAPE_FREEDOM)
+    joints = visible.shape[-1] / _SHAPE_FREEDOM
+    return np.asarray(square_sum <= np.minimum(left * place_sd**2 * shown, left * shape_sd**2 * joints))
 
 
 def misfit(rays: np.ndarray, visible: np.ndarray, expected: Expected) -> np.ndarray:

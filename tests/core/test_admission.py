@@ -1,6 +1,7 @@
 """Who and what is taken seriously: whether others in the image are in order changes nothing for a person."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,12 @@ from tests.core.cardboard import CAMERA, JOINTS, standing
 
 seeds = st.integers(0, 2**32 - 1)
 FISHEYE = Camera(width=1280, height=720, K=CAMERA.K, D=[0.1, -0.02, 0.01, 0], distortion_model="equidistant")
+TILTED = [0.4, -0.2, 1e-3, -2e-4, 0.02, 0.7, -0.15, 0.03, 1e-3, -1e-3, 5e-4, 1e-4, 0.02, -0.03]
+LENSES = [
+    CAMERA,
+    FISHEYE,
+    *(replace(CAMERA, distortion_model="rational_polynomial", D=np.array(TILTED[:count])) for count in (8, 12, 14)),
+]
 NOT_A_NUMBER = Keypoints2D(id="x", xy_px=np.full((JOINTS, 2), np.nan), score=np.zeros(JOINTS))
 
 
@@ -50,10 +57,11 @@ def test_a_person_in_the_image_is_taken_alike_whoever_else_is_there(camera, othe
     assert (alone.score[0] == np.where(person.score < 0.3, 0, person.score)).all(), "in the image scores stay"
 
 
+@pytest.mark.parametrize("camera", LENSES, ids=lambda camera: f"{camera.distortion_model} {len(camera.D)}")
 @given(seed=seeds)
-def test_what_is_not_visible_is_zero(seed):
+def test_what_is_not_visible_is_zero(camera, seed):
     rng = np.random.default_rng(seed)
-    _, seen = admitted(anybody(rng, "a"), standing(2, 0, 3, id="b"), NOT_A_NUMBER, camera=FISHEYE)
+    _, seen = admitted(anybody(rng, "a"), standing(2, 0, 3, id="b"), NOT_A_NUMBER, camera=camera)
     assert (seen.rays[~seen.visible] == 0).all() and (seen.score[~seen.visible] == 0).all()
     assert (seen.visible == (seen.score > 0)).all()
     assert (seen.shown == seen.visible.sum(axis=-1)).all()

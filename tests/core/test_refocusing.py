@@ -57,7 +57,8 @@ def people_at(rays: np.ndarray) -> People:
 
 def seen_at(rays: np.ndarray) -> Seen:
     joints = np.repeat(rays[:, None], J, axis=1)
-    return Seen(xy_px=np.zeros_like(joints), rays=joints, score=np.ones(joints.shape[:2], np.float32))
+    score = np.ones(joints.shape[:2], np.float32)
+    return Seen(xy_px=np.zeros_like(joints), rays=joints, score=score, visible=score > 0, shown=score.sum(axis=-1))
 
 
 RAYS = np.array([[0.3, 0.1], [-0.2, 0.0]])
