@@ -1,15 +1,22 @@
-"""The `occpose` command: a table of commands and one place where errors become one sentence."""
+"""The `occpose` command: a table of commands and one place where errors become one sentence.
+
+Only the module of the command that is asked for is imported, for some take a second to load their libraries; of the
+others the help is read from their files.
+"""
 
 from __future__ import annotations
 
 import argparse
+import ast
 import inspect
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol, cast
 
-from occpose_core.commands import evaluate, export, models
 from occpose_core.errors import OccposeError
 
 
@@ -27,29 +34,45 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: dict[str, Command] = {"models": models, "evaluate": evaluate, "export": export}
+# name -> its module
+COMMANDS: dict[str, str] = {name: f"occpose_core.commands.{name}" for name in ("models", "evaluate", "export")}
 
 _DESCRIPTION = """occpose: occluded people in 3D from 2D keypoints.
 
 Each command explains itself: occpose COMMAND --help"""
 
 
-def _parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
+def _help(module: str) -> str:
+    """The docstring of a module that is not imported."""
+    spec = find_spec(module)
+    assert spec is not None and spec.origin is not None
+    return inspect.cleandoc(ast.get_docstring(ast.parse(Path(spec.origin).read_bytes())) or "")
+
+
+def _parser(commands: Mapping[str, str], asked: str) -> tuple[argparse.ArgumentParser, Command | None]:
+    """The parser of all commands, which knows the arguments of the one that is asked for, and that one."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="occpose", description=_DESCRIPTION, formatter_class=formatter)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, command in commands.items():
-        text = inspect.cleandoc(command.__doc__ or "")
+    command = None
+    for name, module in commands.items():
+        text = _help(module)
         summary = text.split("\n", 1)[0]
-        command.add_arguments(subparsers.add_parser(name, help=summary, description=text, formatter_class=formatter))
-    return parser
+        subparser = subparsers.add_parser(name, help=summary, description=text, formatter_class=formatter)
+        if name == asked:
+            command = cast(Command, import_module(module))
+            command.add_arguments(subparser)
+    return parser, command
 
 
-def main(argv: Sequence[str] | None = None, commands: Mapping[str, Command] = COMMANDS) -> int:
+def main(argv: Sequence[str] | None = None, commands: Mapping[str, str] = COMMANDS) -> int:
     """Run `occpose`; returns the exit code: 0 done, 2 bad input (one sentence on stderr), 130 interrupted."""
-    args = _parser(commands).parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser, command = _parser(commands, asked=next((word for word in words if not word.startswith("-")), ""))
+    args = parser.parse_args(words)
+    assert command is not None  # else the parser has exited
     try:
-        return commands[args.command].run(args)
+        return command.run(args)
     except OccposeError as error:
         print(f"occpose {args.command}: {error}", file=sys.stderr)
         return 2

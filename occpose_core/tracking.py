@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from occpose_core.skeleton import H36M17
 
@@ -119,8 +118,15 @@ def _vague(since_s: np.ndarray | float, freedom: np.ndarray | float) -> np.ndarr
     return 4.0 * place + 2.0 * freedom * shape
 
 
+def load_solver() -> None:
+    """Load SciPy, which `assign` needs, so that the first people who have to be assigned do not wait 0.3 s for it."""
+    import scipy.optimize  # noqa: F401
+
+
 def assign(gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The pairs (person seen, person known) of the assignment with the largest sum of gains (P, N) above 0."""
+    from scipy.optimize import linear_sum_assignment
+
     seen, known = linear_sum_assignment(np.maximum(gain, 0.0), maximize=True)
     worth = gain[seen, known] > 0
     return seen[worth], known[worth]

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from rclpy.qos import QoSProfile
-from scipy.spatial.transform import Rotation
 
 from occpose_core.skeleton import H36M17
 from occpose_core.types import Origin, Skeleton3D
@@ -104,6 +103,8 @@ def frames_of(people: Mapping[str, Skeleton3D], camera_frame: str, joints: bool)
         translations_m += positions.values()
     quaternions = np.tile((0.0, 0.0, 0.0, 1.0), (len(names), 1))
     if bodies:
+        from scipy.spatial.transform import Rotation  # here, for it takes long to load
+
         quaternions[: len(bodies)] = Rotation.from_matrix(rotations).as_quat()
     return Frames(names=names, quaternions=quaternions, translations_m=np.array(translations_m).reshape(-1, 3))
 

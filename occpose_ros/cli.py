@@ -6,14 +6,13 @@ import sys
 from collections.abc import Sequence
 
 from occpose_core import cli
-from occpose_ros import bench_command, keypoints_file, replay_command
 
 # occpose_core may not import occpose_ros, so the commands that read bags are added here.
-COMMANDS: dict[str, cli.Command] = {
+COMMANDS: dict[str, str] = {
     **cli.COMMANDS,
-    "replay": replay_command,
-    "import-keypoints": keypoints_file,
-    "bench": bench_command,
+    "replay": "occpose_ros.replay_command",
+    "import-keypoints": "occpose_ros.keypoints_file",
+    "bench": "occpose_ros.bench_command",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from occpose_core.camera import load_lens_models
 from occpose_core.runtime import Engine, load, preparation
 from occpose_core.runtime.switching_engine import SwitchingEngine
+from occpose_core.tracking import load_solver
 
 UNCONFIGURED = {"model": "none", "engine": "none", "engine reason": "not configured", "engine preparation": "none"}
 
@@ -19,6 +20,7 @@ class NodeEngine:
 
     def __init__(self, model: str, backend: str) -> None:
         load_lens_models()
+        load_solver()
         self.engine = load(model, backend)
         self._preparation = preparation(model, backend)
         if self._preparation is not None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from occpose_core.errors import OccposeError
 from occpose_ros.message_types import NANOSECONDS, stamp_ns_from_msg
@@ -78,6 +77,8 @@ class Transform:
 
 def _between(first: Transform, second: Transform, share: float) -> Transform:
     """share: 0 at the first, 1 at the second."""
+    from scipy.spatial.transform import Rotation  # here, for it takes long to load, and most have no use for it
+
     turn = Rotation.from_matrix(first.rotation.T @ second.rotation).as_rotvec()
     return Transform(
         rotation=first.rotation @ Rotation.from_rotvec(share * turn).as_matrix(),
@@ -280,6 +281,8 @@ def _transforms(messages: Sequence[Any]) -> list[Transform | TransformError]:
     """Read geometry_msgs/TransformStamped, all at once, for robots send thousands a second; errors: no rigid motion."""
     if not messages:  # of none, old versions of SciPy make no rotations
         return []
+    from scipy.spatial.transform import Rotation
+
     places = [(stamped.transform.rotation, stamped.transform.translation) for stamped in messages]
     numbers = np.array([(q.x, q.y, q.z, q.w, t.x, t.y, t.z) for q, t in places], dtype=np.float64).reshape(-1, 7)
     quaternions, translations_m = numbers[:, :4], numbers[:, 4:]
