@@ -42,6 +42,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "mean-pose": Command(module="training.mean_pose", summary="the baseline that knows people but looks at none"),
     "convert": Command(module="training.convert", summary="turn a published data set into a file of motion"),
+    "throughput": Command(
+        module="training.throughput", summary="how fast this machine trains: a short fit on made-up motion"
+    ),
     "shards": Command(
         module="training.shards", summary="write motion as memory-mapped shards, for sets larger than memory"
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -171,8 +172,8 @@ def _told(error: BaseException | None) -> BaseException | None:
     return error
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the training command; 2 with one sentence on bad input, 130 interrupted."""
+def main(argv: list[str] | None = None, callbacks: Sequence[Callback] = ()) -> int:
+    """Run the training command, with callbacks besides its own; 2 with one sentence on bad input, 130 interrupted."""
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # for it is how runs resume
     try:
         TrainingCLI(
@@ -182,6 +183,7 @@ def main(argv: list[str] | None = None) -> int:
             subclass_mode_model=True,
             subclass_mode_data=True,
             save_config_kwargs={"overwrite": True},
+            trainer_defaults={"callbacks": list(callbacks)},
             seed_everything_default=0,
         )
     except (ValueError, FloatingPointError) as error:
