@@ -47,6 +47,7 @@ def call(function: Callable[..., tuple[Any, ...]], *arguments: Any) -> Any:
     """What a function of the CUDA runtime gives besides its status, if anything. Raises CudaError if it fails."""
     status, *values = function(*arguments)
     if status.value:
+        cudart().cudaGetLastError()  # takes note of it, or the next library that asks would think it was its own
         raise CudaError(f"{function.__name__} fails with {status.name}")
     return values[0] if values else None
 

@@ -24,7 +24,10 @@ class Stream:
         call(cudart().cudaStreamSynchronize, self.handle)
 
     def record(self, enqueue: Callable[[], None]) -> Callable[[], None]:
-        """What queues, with one call (a CUDA graph), the work that `enqueue` queues; nothing is done now."""
+        """What queues, with one call (a CUDA graph), the work that `enqueue` queues; nothing is done now.
+
+        Raises CudaError if it cannot be recorded; the stream can be used all the same.
+        """
         runtime = cudart()
         # ThreadLocal: what other threads do on the GPU meanwhile (ONNX Runtime serves) does not spoil the recording
         mode = runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal

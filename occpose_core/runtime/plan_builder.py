@@ -56,10 +56,10 @@ def build(request: PlanRequest, progress: Callable[[float], None], timing_cache:
     config.add_optimization_profile(_profile(builder, network, request.buckets))
     config.progress_monitor = monitor = _monitor(library, progress)
     if library.times_tactics:
-        # what another GPU or version has measured is refused, and a new cache taken
+        # False: what another GPU or version has measured is refused, and a new cache taken
         given = config.create_timing_cache(timing_cache)
-        if given is None or not config.set_timing_cache(given, ignore_mismatch=False):
-            config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
+        if given is None or not config.set_timing_cache(given, False):
+            config.set_timing_cache(config.create_timing_cache(b""), False)
     plan = builder.build_serialized_network(network, config)
     del monitor  # TensorRT does not keep it alive
     if plan is None:
@@ -103,8 +103,9 @@ def _monitor(library: TensorRtLibrary, progress: Callable[[float], None]) -> Any
             self._phases[phase_name] = (parent_phase, num_steps, 0)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            parent, steps, _ = self._phases[phase_name]
-            self._phases[phase_name] = (parent, steps, step + 1)
+            if phase_name in self._phases:
+                parent, steps, _ = self._phases[phase_name]
+                self._phases[phase_name] = (parent, steps, step + 1)
             share = round(self._share(phase_name), 2)
             if share > self._told:  # phases come again, and then it would seem to go backwards
                 self._told = share
@@ -112,14 +113,14 @@ def _monitor(library: TensorRtLibrary, progress: Callable[[float], None]) -> Any
             return True  # go on
 
         def phase_finish(self, phase_name: str) -> None:
-            del self._phases[phase_name]
+            self._phases.pop(phase_name, None)
 
         def _share(self, phase_name: str | None) -> float:
             """Of the whole build: what is done of a phase is a part of the step that its parent is at."""
-            share = 0.0
-            while phase_name in self._phases:
-                parent, steps, done = self._phases[phase_name]
-                share, phase_name = min((done + share) / max(steps, 1), 1.0), parent
+            share, phases = 0.0, dict(self._phases)  # several threads build
+            while phase := phases.pop(phase_name, None):  # type: ignore[arg-type]  # the outermost is part of None
+                phase_name, steps, done = phase
+                share = min((done + share) / max(steps, 1), 1.0)
             return share
 
     return Monitor()

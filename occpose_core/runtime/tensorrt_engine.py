@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,7 +45,7 @@ class TensorRtEngine:
         }
         recorded = all(bucket.recorded for bucket in self._buckets.values())
         self.backend = library.backend
-        self.reason = f"its plan runs on this GPU{'' if recorded else ', without CUDA graphs'}"
+        self.reason = f"{library.backend} {library.version} {'with' if recorded else 'without'} CUDA graphs"
 
     def run(
         self,
@@ -106,10 +107,11 @@ class _Recorded:
         # unrecorded first: TensorRT puts off some work until then that cannot be recorded
         self._play: Callable[[], None] = enqueue
         self.execute()
-        self.recorded = library.can_be_recorded(context, int(stream.handle))
-        if self.recorded:
-            self._play = stream.record(enqueue)
-            self.execute()
+        if library.can_be_recorded(context, int(stream.handle)):
+            with contextlib.suppress(CudaError):  # slower, but not wrong
+                self._play = stream.record(enqueue)
+                self.execute()
+        self.recorded = self._play is not enqueue
 
     def execute(self) -> None:
         """See Bucket.execute."""

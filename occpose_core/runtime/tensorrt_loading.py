@@ -13,7 +13,7 @@ from occpose_core.errors import OccposeError
 from occpose_core.runtime.accuracy import refusal
 from occpose_core.runtime.buckets import BUCKETS
 from occpose_core.runtime.cuda import find_gpu
-from occpose_core.runtime.engine import Engine
+from occpose_core.runtime.engine import Engine, warm_up
 from occpose_core.runtime.engine_cache import CachedPlan, CacheError, EngineCache, cache_key
 from occpose_core.runtime.onnxruntime_engine import OnnxRuntimeEngine
 from occpose_core.runtime.plan_builder import LEVEL, PlanRequest
@@ -36,7 +36,7 @@ class TensorRtModel:
 
     def __init__(self, path: Path, backend: str) -> None:
         require(backend)
-        gpu = find_gpu()  # before the library, which takes long to load
+        self._gpu = gpu = find_gpu()  # before the library, which takes long to load
         self._library = TensorRtLibrary(backend)
         self._path, self.title = path, f"the {backend} engine of {path.stem}"
         self._request = PlanRequest(onnx=path, backend=backend, compute_capabilities=self._library.targets(gpu))
@@ -70,7 +70,7 @@ class TensorRtModel:
             )
         try:
             info = ModelInfo.from_metadata({METADATA_KEY: cached.metadata}, self._path)
-            return TensorRtEngine(self._library, cached.plan, info, BUCKETS, self._cache.read_blob(self._kernels))
+            return self._engine(cached.plan, info, self._cache.read_blob(self._kernels))
         except ModelFileError as error:
             self._cache.discard(self._key)
             raise NotBuiltError(f"{self.title} has to be built again: {error}") from error
@@ -96,7 +96,7 @@ class TensorRtModel:
         tell(0.0)
         plan = build_plan(self._request, tell, cancelled, self._cache.read_blob(self._timing_cache))
         say(f"checking {self.title}")
-        engine = TensorRtEngine(self._library, plan.plan, reference.info, BUCKETS)
+        engine = self._engine(plan.plan, reference.info, b"")
         if cancelled.is_set():
             raise CancelledError(f"{self.title} is not wanted any more")
         refused = refusal(engine, reference, plan.half)
@@ -107,9 +107,21 @@ class TensorRtModel:
                 if blob:
                     self._cache.write(name, blob)
         except CacheError as error:
-            engine.reason += f", and has to be built at every start: {error}"
+            engine.reason += f"; it has to be built at every start, for {error}"
         if refused:
             raise ModelFileError(f"{self.title} must not serve: {refused}")
+        return engine
+
+    def _engine(self, plan: bytes, info: ModelInfo, kernels: bytes) -> TensorRtEngine:
+        """An engine that has answered once. Raises ModelFileError if it does not."""
+        try:
+            engine = TensorRtEngine(self._library, plan, info, BUCKETS, kernels)
+        except OccposeError:
+            raise
+        except Exception as error:  # the library's exceptions have no common base of their own
+            raise ModelFileError(f"{self.title} cannot be loaded: {str(error).splitlines()[0]}") from error
+        engine.reason = f"{engine.reason} on {self._gpu.name}, plan {self._key[:8]}"
+        warm_up(engine, self._path)
         return engine
 
 

@@ -26,13 +26,14 @@ SUCCESS = SimpleNamespace(value=0, name="cudaSuccess")
 
 
 class PretendedCuda:
-    """The functions of cuda.bindings.runtime that occpose uses; calls: how often each was."""
+    """The functions of cuda.bindings.runtime that occpose uses; calls: how often each. spoilt: recordings fail."""
 
     cudaStreamNonBlocking = 1
     cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal="thread")
     cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice="up", cudaMemcpyDeviceToHost="down")
 
-    def __init__(self) -> None:
+    def __init__(self, spoilt: bool) -> None:
+        self.spoilt = spoilt
         self.calls: Counter[str] = Counter()
         self.alive: dict[int, Any] = {}  # memory, streams, recordings
         self.host: set[int] = set()
@@ -92,6 +93,8 @@ class PretendedCuda:
 
     def cudaStreamEndCapture(self, stream: int) -> tuple[Any, ...]:
         graph, self._recording = self._recording, None
+        if self.spoilt:
+            return SimpleNamespace(value=901, name="cudaErrorStreamCaptureInvalidated"), None
         return SUCCESS, self._new(SimpleNamespace(work=graph))
 
     def cudaGraphInstantiate(self, graph: int, flags: int) -> tuple[Any, ...]:
@@ -174,11 +177,14 @@ class PretendedLibrary(TensorRtLibrary):
 
 
 def pretend(
-    monkeypatch: pytest.MonkeyPatch, onnx: Path, error_m: float = 0.0, recordable: bool = True
+    monkeypatch: pytest.MonkeyPatch, onnx: Path, error_m: float = 0.0, recordable: bool | None = True
 ) -> tuple[PretendedCuda, PretendedLibrary]:
-    """Have occpose find a GPU, and a library for it, that answers a model with an error of so many metres."""
-    cuda = PretendedCuda()
-    library = PretendedLibrary(cuda, onnx, error_m, recordable)
+    """Have occpose find a GPU, and a library for it, that answers a model with an error of so many metres.
+
+    recordable: whether work can be recorded; None: it seems so, but fails.
+    """
+    cuda = PretendedCuda(spoilt=recordable is None)
+    library = PretendedLibrary(cuda, onnx, error_m, recordable is not False)
     monkeypatch.setattr(device_buffers, "cudart", lambda: cuda)
     monkeypatch.setattr(tensorrt_loading, "find_gpu", lambda: GPU)
     monkeypatch.setattr(tensorrt_loading, "TensorRtLibrary", lambda backend: library)

@@ -81,10 +81,11 @@ def test_frames_without_an_answer_give_only_the_state(monkeypatch: pytest.Monkey
     [
         pytest.param(True, 3, 0, id="recorded: one call a batch"),
         pytest.param(False, 0, 3 * 8, id="what cannot be recorded is queued call by call"),
+        pytest.param(None, 0, 3 * 8, id="and what turns out so"),
     ],
 )
 def test_a_batch_is_played_and_waited_for(
-    recordable: bool, launches: int, copies: int, monkeypatch: pytest.MonkeyPatch
+    recordable: bool | None, launches: int, copies: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, cuda = engine_of(STREAMING, monkeypatch, recordable=recordable)
     assert ("without CUDA graphs" in engine.reason) == (not recordable)
