@@ -45,7 +45,9 @@ class ModelInfo:
     outputs: of "joints_root_m", "sigma_m", "filled". interval_radii: radii, in sigmas, of the balls that hold 50 % and
     90 % of a joint's errors. stature_gain: what the stature of its skeletons is multiplied by before they are scaled to
     a known one, so that on average their places are neither too far nor too near: bones along the view come out short.
-    training: data, steps, seed, figures. Raises ModelFileError.
+    precision: "fp32", or "fp16" where an exported graph computes its layers in half precision. batches: numbers of
+    people that engines are built for; fewer are filled up, more are divided. training: data, steps, seed, figures.
+    Raises ModelFileError.
     """
 
     name: str
@@ -64,17 +66,22 @@ class ModelInfo:
     normalisation: str = NORMALISATION
     interval_radii: tuple[float, float] = CHI3_RADII
     stature_gain: float = 1.0
+    precision: str = "fp32"
+    batches: tuple[int, ...] = (1, 2, 4, 8, 16)
     source: str = ""
     training: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         radii = tuple(map(float, self.interval_radii))
         object.__setattr__(self, "outputs", tuple(self.outputs))
+        object.__setattr__(self, "batches", tuple(self.batches))
         object.__setattr__(self, "interval_radii", radii)
         if len(radii) != 2 or not 0.0 < radii[0] < radii[1] < math.inf:
             raise ModelFileError(f"interval radii of {self.name} must be two growing positive numbers, got {radii}")
         if not 0.5 < self.stature_gain < 2.0:
             raise ModelFileError(f"the stature gain of {self.name} must lie in 0.5 to 2, got {self.stature_gain}")
+        if not self.batches or min(self.batches) < 1 or list(self.batches) != sorted(set(self.batches)):
+            raise ModelFileError(f"the batches of {self.name} must be growing positive numbers, got {self.batches}")
 
     @property
     def lifts(self) -> bool:

@@ -16,7 +16,7 @@ from torch import nn  # noqa: E402
 
 from occpose_core.checkpoint import load_checkpoint  # noqa: E402
 from occpose_core.errors import OccposeError  # noqa: E402
-from occpose_core.export import TOLERANCE_M, export_onnx, probes  # noqa: E402
+from occpose_core.export import TOLERANCES_M, export_onnx, probes  # noqa: E402
 from occpose_core.geometry import stature_m  # noqa: E402
 from occpose_core.models import build, describe  # noqa: E402
 from occpose_core.models.lcn import LCN, LCNConfig, LocallyConnected, metric_pose, structure_matrix  # noqa: E402
@@ -248,7 +248,7 @@ def test_hidden_coordinates_and_folding_change_nothing(config: dict[str, object]
 def test_every_option_is_exported_with_parity(config: dict[str, object], tmp_path: Path) -> None:
     model = small(**config)
     info = export_onnx(model, describe("small", "lcn", model, {}), tmp_path / "small.onnx")
-    assert max(info.training["export"]["max_difference"].values()) <= TOLERANCE_M
+    assert max(info.training["export"]["max_difference"].values()) <= TOLERANCES_M["fp32"]
 
 
 def person(seed: int, size: float = 1.0) -> np.ndarray:

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from occpose_core.checkpoint import SCREEN, ModelFileError, load_checkpoint, save_checkpoint  # noqa: E402
 from occpose_core.errors import OccposeError  # noqa: E402
-from occpose_core.export import TOLERANCE_M, export_onnx, probes  # noqa: E402
+from occpose_core.export import TOLERANCES_M, export_onnx, probes  # noqa: E402
 from occpose_core.models import MODELS, build, describe, with_filling  # noqa: E402
 from occpose_core.models.pose_model import PoseModel, mirrored  # noqa: E402
 from occpose_core.skeleton import H36M17  # noqa: E402
@@ -226,7 +226,7 @@ def test_the_filling_network_has_the_released_number_of_parameters() -> None:
 def test_exported_with_half_weights_it_answers_as_its_deployed_form(family: str, tmp_path: Path) -> None:
     model = trained(family, masked=True)
     info = export_onnx(model, describe("mine", family, model, {}, rate_hz=30.0), tmp_path / "mine.onnx", True)
-    assert max(info.training["export"]["max_difference"].values()) <= TOLERANCE_M
+    assert max(info.training["export"]["max_difference"].values()) <= TOLERANCES_M["fp32"]
 
 
 def corrupt_text(path: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_file_whose_steps_differ_from_the_whole_is_not_written(
 
     model = standing_stream()
     model.__class__ = Timeless
-    monkeypatch.setattr("occpose_core.export._to_onnx", lambda *_: onnx.load(files["onnxruntime"]))
+    monkeypatch.setattr("occpose_core.export.to_onnx", lambda *_: onnx.load(files["onnxruntime"]))
     with pytest.raises(ExportError, match="ONNX Runtime and torch differ by"):
         export_onnx(model, info_of(model), tmp_path / "wrong.onnx")
     assert list(tmp_path.iterdir()) == []
