@@ -12,7 +12,7 @@ from occpose_core.camera import rays_from_px
 from occpose_core.errors import OccposeError
 from occpose_core.pipeline_config import PipelineConfig
 from occpose_core.skeleton import H36M17
-from occpose_core.types import Camera, Keypoints2D
+from occpose_core.types import Camera, Keypoints2D, People2D
 
 _J = len(H36M17.joints)
 
@@ -63,14 +63,12 @@ def admit(
     farther they are, for detectors guess them. Of people with the same id the one with the
     highest score sum stays. `dropped` is counted up. PeopleError.
     """
-    for person in people:
-        if person.score.shape != (_J,):
-            raise PeopleError(
-                f"person {person.id!r} has {len(person.score)} joints, {H36M17.name} has {_J}: convert the layout first"
-            )
-    ids = [person.id for person in people]
-    xy_px = np.array([person.xy_px for person in people], dtype=np.float32).reshape(-1, _J, 2)
-    score = np.array([person.score for person in people], dtype=np.float32).reshape(-1, _J)
+    together = people if isinstance(people, People2D) else _together(people)
+    if together.score.shape[1] != _J:
+        raise PeopleError(
+            f"people have {together.score.shape[1]} joints, {H36M17.name} has {_J}: convert the layout first"
+        )
+    ids, xy_px, score = list(together.ids), together.xy_px, together.score.copy()
     _discount_outside(score, xy_px, config.image_margin, camera)
     score *= score >= config.min_score
     if _repeated(ids):
@@ -80,6 +78,20 @@ def admit(
     # through any lens, the ray of the principal point is 0
     rays = rays_from_px(np.where(visible[..., None], xy_px, camera.K[:2, 2]), camera)
     return ids, Seen(xy_px=xy_px, rays=rays, score=score, visible=visible, shown=visible.sum(axis=-1))
+
+
+def _together(people: Sequence[Keypoints2D]) -> People2D:
+    """All people in one array each."""
+    for person in people:
+        if person.score.shape != (_J,):
+            raise PeopleError(
+                f"person {person.id!r} has {len(person.score)} joints, {H36M17.name} has {_J}: convert the layout first"
+            )
+    return People2D(
+        ids=[person.id for person in people],
+        xy_px=np.array([person.xy_px for person in people], dtype=np.float32).reshape(-1, _J, 2),
+        score=np.array([person.score for person in people], dtype=np.float32).reshape(-1, _J),
+    )
 
 
 def _discount_outside(score: np.ndarray, xy_px: np.ndarray, margin: float, camera: Camera) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
+from typing import overload
 
 import numpy as np
 
@@ -150,15 +152,54 @@ class Keypoints2D:
         object.__setattr__(self, "score", score)
         if xy_px.ndim != 2 or xy_px.shape[-1] != 2 or score.shape != xy_px.shape[:1]:
             raise KeypointsError(f"expected xy_px (J, 2) and score (J,), got {xy_px.shape} and {score.shape}")
-        if not (np.isfinite(score).all() and (score >= 0).all() and (score <= 1).all()):
-            raise KeypointsError(f"scores must lie in [0, 1], got {score.min():g} to {score.max():g}")
-        if not np.isfinite(xy_px[score > 0]).all():
-            raise KeypointsError("a visible joint has a coordinate that is not finite; give missing joints score 0")
+        _check_values(xy_px, score)
 
     @property
     def visible(self) -> np.ndarray:
         """(J,) bool."""
         return np.asarray(self.score > 0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class People2D(Sequence[Keypoints2D]):
+    """The 2D keypoints of P people in `h36m17`, in one array each: an object a person costs more than all numbers.
+
+    ids, xy_px (P, J, 2) and score (P, J): as in Keypoints2D. Raises KeypointsError.
+    """
+
+    ids: Sequence[str]
+    xy_px: np.ndarray
+    score: np.ndarray
+
+    def __post_init__(self) -> None:
+        people = len(self.ids)
+        if self.score.shape[:1] != (people,) or self.xy_px.shape != (*self.score.shape, 2):
+            raise KeypointsError(
+                f"expected xy_px ({people}, J, 2) and score ({people}, J), got {self.xy_px.shape} and"
+                f" {self.score.shape}"
+            )
+        _check_values(self.xy_px, self.score)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, which: int) -> Keypoints2D: ...
+    @overload
+    def __getitem__(self, which: slice) -> People2D: ...
+    def __getitem__(self, which: int | slice) -> Keypoints2D | People2D:
+        xy_px, score = self.xy_px[which], self.score[which]
+        if isinstance(which, slice):
+            return People2D(ids=self.ids[which], xy_px=xy_px, score=score)
+        return Keypoints2D(id=self.ids[which], xy_px=xy_px, score=score)
+
+
+def _check_values(xy_px: np.ndarray, score: np.ndarray) -> None:
+    """Raise KeypointsError unless scores (..., J) lie in [0, 1] and visible joints are somewhere."""
+    if score.size and not (score.min() >= 0 and score.max() <= 1):  # NaN is neither
+        raise KeypointsError(f"scores must lie in [0, 1], got {score.min():g} to {score.max():g}")
+    if not np.isfinite(xy_px).all() and not np.isfinite(xy_px[score > 0]).all():
+        raise KeypointsError("a visible joint has a coordinate that is not finite; give missing joints score 0")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 
 from occpose_core.errors import OccposeError
 from occpose_core.skeleton import H36M17, LayoutError, Skeleton, convert_keypoints, get_skeleton
-from occpose_core.types import Camera, Keypoints2D
+from occpose_core.types import Camera, People2D
 
 # More people than this in one message is a fault of the sender, not a crowd.
 MAX_PEOPLE_IN_MESSAGE = 1000
@@ -54,7 +55,7 @@ class KeypointsArray:
     layout: str
     width: int
     height: int
-    people: tuple[Keypoints2D, ...]
+    people: People2D
     normalised: bool = False
     dropped: dict[str, int] = field(default_factory=dict)
 
@@ -84,7 +85,7 @@ def check_crowd(people: int) -> None:
 
 def people_from_arrays(
     ids: Sequence[str], xy_px: np.ndarray, score: np.ndarray, skeleton: Skeleton, dropped: Counter[str]
-) -> tuple[Keypoints2D, ...]:
+) -> People2D:
     """Clean and convert raw keypoints to `h36m17`.
 
     xy_px: (P, J, 2) float32 pixels and score: (P, J) float32, both of any value; J joints of `skeleton`. A joint with a
@@ -93,7 +94,7 @@ def people_from_arrays(
     """
     clean = score if _sound(xy_px, score) else _cleaned(xy_px, score, dropped)
     xy_px, clean = convert_keypoints(xy_px, clean, skeleton, H36M17)
-    return tuple(Keypoints2D(id=ids[p], xy_px=xy_px[p], score=clean[p]) for p in range(len(ids)))
+    return People2D(ids=ids, xy_px=xy_px, score=clean)
 
 
 def _sound(xy_px: np.ndarray, score: np.ndarray) -> bool:
@@ -108,6 +109,16 @@ def _cleaned(xy_px: np.ndarray, score: np.ndarray, dropped: Counter[str]) -> np.
     outside = ~invalid & ((score < 0) | (score > 1))
     dropped.update(invalid_joint=int(invalid.sum()), score_out_of_range=int(outside.sum()))
     return np.where(wanted & ~invalid, np.clip(score, 0.0, 1.0), 0.0).astype(np.float32)
+
+
+def joined(groups: Sequence[People2D]) -> People2D:
+    """All people of several groups, one group after the other."""
+    nobody = np.zeros((0, len(H36M17.joints), 2), dtype=np.float32)
+    return People2D(
+        ids=tuple(chain.from_iterable(group.ids for group in groups)),
+        xy_px=np.concatenate([nobody, *(group.xy_px for group in groups)]),
+        score=np.concatenate([nobody[..., 0], *(group.score for group in groups)]),
+    )
 
 
 def counts(dropped: Counter[str]) -> dict[str, int]:
@@ -134,17 +145,14 @@ def match_camera(
     width, height = camera.width, camera.height
     scale = np.array([width, height]) if keypoints.normalised else _scale(keypoints, camera, image_width)
     people = keypoints.people
-    if people and (scale is not None or mirror):
-        xy_px = np.stack([person.xy_px for person in people])
-        score = np.stack([person.score for person in people])
+    if scale is not None or mirror:
+        xy_px, score = people.xy_px, people.score
         if scale is not None:  # pixel centres are at integer coordinates, and shares begin at the border
             xy_px = (xy_px + (0.0 if keypoints.normalised else 0.5)) * scale - 0.5
         if mirror:
             xy_px, score = xy_px[:, H36M17.mirror], score[:, H36M17.mirror]
             xy_px[..., 0] = (width - 1) - xy_px[..., 0]
-        people = tuple(
-            Keypoints2D(id=person.id, xy_px=xy_px[row], score=score[row]) for row, person in enumerate(people)
-        )
+        people = People2D(ids=people.ids, xy_px=xy_px.astype(np.float32), score=score)
     return replace(keypoints, frame_id=frame_id, width=width, height=height, people=people, normalised=False)
 
 

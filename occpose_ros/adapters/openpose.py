@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from occpose_core.skeleton import Skeleton, get_skeleton
-from occpose_core.types import Keypoints2D
-from occpose_ros.adapters.keypoints import KeypointsArray, check_crowd, counts, people_from_arrays, skeleton_of
+from occpose_core.types import People2D
+from occpose_ros.adapters.keypoints import KeypointsArray, check_crowd, counts, joined, people_from_arrays, skeleton_of
 from occpose_ros.message_types import stamp_ns_from_msg
 
 LAYOUTS = ("body25", "openpose18")
@@ -37,12 +37,12 @@ def keypoints_from_openpose_msg(msg: Any, layout: str = "") -> KeypointsArray:
         layout=next((skeleton.name for skeleton, group in groups.items() if group), layout),
         width=0,
         height=0,
-        people=sum(people, ()),
+        people=joined(people),
         dropped=counts(dropped),
     )
 
 
-def _people(lists: Sequence[Sequence[Any]], skeleton: Skeleton, dropped: Counter[str]) -> tuple[Keypoints2D, ...]:
+def _people(lists: Sequence[Sequence[Any]], skeleton: Skeleton, dropped: Counter[str]) -> People2D:
     """People of one layout."""
     points = list(chain.from_iterable(lists))
     columns = [[point.x for point in points], [point.y for point in points], [point.score for point in points]]

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from occpose_core.skeleton import Skeleton
-from occpose_core.types import Keypoints2D
-from occpose_ros.adapters.keypoints import KeypointsArray, check_crowd, counts, people_from_arrays, skeleton_of
+from occpose_core.types import People2D
+from occpose_ros.adapters.keypoints import KeypointsArray, check_crowd, counts, joined, people_from_arrays, skeleton_of
 from occpose_ros.message_types import stamp_ns_from_msg
 
 LAYOUTS = {0: "zed18", 1: "zed34", 2: "zed38"}  # by body_format
@@ -47,12 +47,12 @@ def keypoints_from_zed_msg(msg: Any, layout: str = "") -> KeypointsArray:
         layout=layout or next(iter(groups), ""),
         width=0,
         height=0,
-        people=sum(people, ()),
+        people=joined(people),
         dropped=counts(dropped),
     )
 
 
-def _people(people: Sequence[Any], skeleton: Skeleton, dropped: Counter[str]) -> tuple[Keypoints2D, ...]:
+def _people(people: Sequence[Any], skeleton: Skeleton, dropped: Counter[str]) -> People2D:
     """People of one layout."""
     joints = len(skeleton.joints)
     # each joint is an array of two float32, so this is one copy

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from occpose_core.admission import Seen, admit
 from occpose_core.pipeline_config import PipelineConfig
-from occpose_core.types import Camera, Keypoints2D
+from occpose_core.types import Camera, Keypoints2D, People2D
 from tests.core.cardboard import CAMERA, JOINTS, standing
 
 seeds = st.integers(0, 2**32 - 1)
@@ -55,6 +55,23 @@ def test_a_person_in_the_image_is_taken_alike_whoever_else_is_there(camera, othe
     assert alone_ids == ["a"] and ids == ["a", "x"]
     assert row(seen, 0) == row(alone, 0)
     assert (alone.score[0] == np.where(person.score < 0.3, 0, person.score)).all(), "in the image scores stay"
+
+
+@given(seed=seeds)
+def test_people_in_one_array_are_taken_as_one_by_one(seed):
+    rng = np.random.default_rng(seed)
+    people = [anybody(rng, "a"), standing(2, 0, 3, id="b"), NOT_A_NUMBER, anybody(rng, "a")]
+    together = People2D(
+        ids=[person.id for person in people],
+        xy_px=np.stack([person.xy_px for person in people]),
+        score=np.stack([person.score for person in people]),
+    )
+    before = together.xy_px.tobytes(), together.score.tobytes()
+    ids, seen = admit(together, PipelineConfig(), CAMERA, Counter())
+    expected_ids, expected = admitted(*people)
+    assert ids == expected_ids
+    assert all(row(seen, person) == row(expected, person) for person in range(len(ids)))
+    assert before == (together.xy_px.tobytes(), together.score.tobytes())
 
 
 @pytest.mark.parametrize("camera", LENSES, ids=lambda camera: f"{camera.distortion_model} {len(camera.D)}")

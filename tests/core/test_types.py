@@ -15,6 +15,7 @@ from occpose_core.types import (
     GroundPlane,
     Keypoints2D,
     KeypointsError,
+    People2D,
     Skeleton3D,
     SkeletonError,
     State,
@@ -87,6 +88,30 @@ def test_keypoints_refuse(xy_px, score, words):
         Keypoints2D(xy_px=xy_px, score=score)
     assert words in str(error.value)
     assert isinstance(error.value, OccposeError)
+
+
+@pytest.mark.parametrize(
+    ("ids", "xy_px", "score", "words"),
+    [
+        pytest.param(["a"], np.zeros((2, 17, 2)), np.zeros((2, 17)), "(1, J, 2)", id="ids"),
+        pytest.param(["a"], np.zeros((1, 17, 2)), np.zeros((1, 16)), "(1, 16)", id="scores"),
+        pytest.param(["a"], np.zeros((1, 17, 2)), np.full((1, 17), 1.5), "1.5", id="a score above 1"),
+        pytest.param(["a"], np.full((1, 17, 2), np.inf), np.ones((1, 17)), "not finite", id="a visible joint nowhere"),
+    ],
+)
+def test_people_refuse(ids, xy_px, score, words):
+    with pytest.raises(KeypointsError) as error:
+        People2D(ids=ids, xy_px=xy_px, score=score)
+    assert words in str(error.value)
+
+
+def test_people_are_a_sequence_of_keypoints():
+    xy_px, score = np.random.default_rng(1).random((3, 17, 2), np.float32), np.full((3, 17), 0.5, np.float32)
+    people = People2D(ids=("a", "b", "c"), xy_px=xy_px, score=score)
+    assert [person.id for person in people] == ["a", "b", "c"]
+    np.testing.assert_array_equal(people[-1].xy_px, xy_px[2])
+    assert [person.id for person in people[1:]] == ["b", "c"]
+    assert not People2D(ids=(), xy_px=xy_px[:0], score=score[:0])
 
 
 def test_keypoints_take_anything_where_the_score_is_zero():

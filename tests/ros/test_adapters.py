@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from occpose_core.skeleton import H36M17, SKELETONS, get_skeleton
-from occpose_core.types import CameraError, Keypoints2D
+from occpose_core.types import CameraError, People2D
 from occpose_ros.adapters import (
     INPUTS,
     MAX_PEOPLE_IN_MESSAGE,
@@ -116,7 +116,7 @@ def test_a_wrong_joint_count_costs_that_person(types, xy_values, scores):
 
 def test_nobody_is_fine(types):
     read = keypoints_from_occpose_msg(keypoints_msg(types, []))
-    assert (read.people, read.dropped) == ((), {})
+    assert (len(read.people), read.dropped) == (0, {})
 
 
 @pytest.mark.parametrize(
@@ -152,10 +152,8 @@ def test_nothing_that_is_not_finite_gets_in(values, ids, size):
 
 
 def array_of(xy_px, *, size=(WIDTH, HEIGHT), frame_id=FRAME_ID):
-    person = Keypoints2D(xy_px=np.full((17, 2), xy_px), score=np.full(17, 0.8))
-    return KeypointsArray(
-        stamp_ns=0, frame_id=frame_id, layout="h36m17", width=size[0], height=size[1], people=(person,)
-    )
+    people = People2D(ids=("",), xy_px=np.full((1, 17, 2), xy_px, np.float32), score=np.full((1, 17), 0.8, np.float32))
+    return KeypointsArray(stamp_ns=0, frame_id=frame_id, layout="h36m17", width=size[0], height=size[1], people=people)
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,9 @@ class Fuzz:
         self._arrived, self._done = threading.Event(), threading.Event()
         answer, offer = Answerer.answer, LatestWorker.offer
 
-        def arriving(worker, item):
+        def arriving(worker, *given):
             self._arrived.set()
-            return offer(worker, item)
+            return offer(worker, *given)
 
         def telling(answerer, *arguments):
             try:
