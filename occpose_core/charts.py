@@ -18,9 +18,9 @@ from occpose_core.skeleton import H36M17
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES = ("-", "--", "-.", ":")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MEASURED_COLOUR, FILLED_COLOUR, TRUTH_COLOUR = "#0072B2", "#D55E00", "#8C8C8C"
 _KEY = "Blue dots: measured joints. Orange rings and dashed bones: filled joints. Grey, dotted: the truth, where known."
 
@@ -62,8 +62,8 @@ def line_chart(
     figure = _figure(3.6)
     axes = figure.add_subplot()
     for index, (name, (x, y)) in enumerate(series.items()):
-        colour, dash = _COLOURS[index % len(_COLOURS)], _DASHES[index % len(_DASHES)]
-        marker = _MARKERS[index % len(_MARKERS)] if len(x) <= 12 else None
+        colour, dash = COLOURS[index % len(COLOURS)], _DASHES[index % len(_DASHES)]
+        marker = MARKERS[index % len(MARKERS)] if len(x) <= 12 else None
         axes.plot(x, y, label=name, marker=marker, color=colour, linestyle=dash, linewidth=1.6)
     _finish(axes, x_label, y_label, legend=len(series) > 1)
     axes.set_ylim(bottom=0, top=top)
@@ -84,7 +84,7 @@ def bar_chart(
     hatches = ("", "//", "..", "xx", "\\\\", "oo", "--")
     for index, (name, heights) in enumerate(series.items()):
         offset = (index - (len(series) - 1) / 2) * width
-        colour, hatch = _COLOURS[index % len(_COLOURS)], hatches[index % len(hatches)]
+        colour, hatch = COLOURS[index % len(COLOURS)], hatches[index % len(hatches)]
         axes.bar(at + offset, heights, width, label=name, color=colour, hatch=hatch, edgecolor="white", linewidth=0.5)
     axes.set_xticks(at, labels, rotation=60, ha="right")
     _finish(axes, "", y_label, legend=len(series) > 1)

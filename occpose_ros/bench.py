@@ -6,38 +6,50 @@ machine.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from occpose_core.pipeline import PosePipeline
+import numpy as np
+
 from occpose_core.runtime import Engine
 from occpose_ros.adapters import camera_from_msg, keypoints_from_occpose_msg
-from occpose_ros.answer_process import answers_bag
 from occpose_ros.bag import BagReader
 from occpose_ros.bag_report import latency_figures
 from occpose_ros.crowd import crowd
-from occpose_ros.replay import find_topics, replay
-from occpose_ros.round_trip import RoundTrip, round_trip
+from occpose_ros.eager import eager_engines
+from occpose_ros.replay import find_topics
+from occpose_ros.replay_speed import replay_figures
+from occpose_ros.round_trip import RoundTrip, round_trips
 from occpose_ros.stopwatch import model_ms, pipeline_ms
+from occpose_ros.training_speed import training_speed
+
+Figures = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to measure, each for so many seconds.
+    """What to measure.
 
-    engines: by the names to print. main: name of the one that pipeline, node and replay run, a lifter. people: in one
-    image. bag: has the people to copy; is replayed. node: whether ROS 2 is there and wanted. say: hears what is next.
+    engines: by the names to print. main: name of the one that pipeline, node and replay run, a lifter. batches: people
+    in a call of the bare models. people: in an image, for pipeline and node. rates_hz: of images, for the node.
+    seconds: that each rate lasts. calls_s: that each measurement within this process lasts. replay_s: length of the
+    recording that is replayed. training_s: that training is measured for. bag: has the people to copy. left_out: what
+    of "node", "torch" and "training" is not to be measured, and why. say: hears what is next.
     """
 
     engines: dict[str, Engine]
     main: str
+    batches: tuple[int, ...]
     people: tuple[int, ...]
+    rates_hz: tuple[int, ...]
     seconds: float
+    calls_s: float
+    replay_s: float
+    training_s: float
     bag: Path
-    node: bool
+    left_out: dict[str, str]
     say: Callable[[str], None]
 
     @property
@@ -60,94 +72,107 @@ def _inputs(bag: BagReader, people: Sequence[int]) -> _Inputs:
     messages = [record.message for record in bag.messages([topics.keypoints])]
     camera = next(iter(bag.messages([topics.camera_info])))
     return _Inputs(
-        crowds={count: crowd(messages, count) for count in people},
+        crowds={count: crowd(messages, count) for count in {1, *people}},
         camera_info=camera.message,
         camera_info_raw=bytes(camera.raw),
     )
 
 
-def _model_steps(plan: Plan) -> list[dict[str, Any]]:
-    steps = []
-    for name, engine in plan.engines.items():
-        for people in plan.people:
-            plan.say(f"measuring {name}, people: {people}")
-            figures = latency_figures(model_ms(engine, people, plan.seconds))
-            row = {"model": name, "engine": engine.backend, "people": people}
-            steps.append(row | {f"{quantile}_ms": value for quantile, value in figures.items()})
-    return steps
+def _percentiles(latency_ms: Sequence[float]) -> Figures:
+    return {f"{quantile}_ms": value for quantile, value in latency_figures(latency_ms).items()}
 
 
-def _pipeline_steps(plan: Plan, inputs: _Inputs) -> dict[str, dict[str, dict[str, float]]]:
-    """pipeline and engine -> people -> percentiles, ms."""
+def _over(figures: Mapping[str, float], floor: Mapping[str, float]) -> Figures:
+    """How many times its floor something takes: p50, p95, p99."""
+    return {name.removesuffix("_ms"): figures[name] / floor[name] for name in ("p50_ms", "p95_ms", "p99_ms")}
+
+
+def _calls(plan: Plan, name: str, engine: Engine) -> list[Figures]:
+    rows = []
+    for people in plan.batches:
+        plan.say(f"measuring {name} on {engine.backend}, people: {people}")
+        figures = _percentiles(model_ms(engine, people, plan.calls_s))
+        rows.append({"model": name, "engine": engine.backend, "people": people} | figures)
+    return rows
+
+
+def _models(plan: Plan) -> list[Figures]:
+    return [row for name, engine in plan.engines.items() for row in _calls(plan, name, engine)]
+
+
+def _eager(plan: Plan, exported: Sequence[Figures]) -> list[Figures]:
+    """The same of the same networks in torch, beside the exported ones."""
+    floors = {(row["model"], row["people"]): row for row in exported}
+    rows = [row for name, engine in eager_engines(plan.engines) for row in _calls(plan, name, engine)]
+    return [row | {"over_exported": _over(row, floors[row["model"], row["people"]])} for row in rows]
+
+
+def _pipeline(plan: Plan, inputs: _Inputs) -> list[Figures]:
     camera = camera_from_msg(inputs.camera_info)
-    figures: dict[str, dict[str, dict[str, float]]] = {"pipeline": {}, "engine": {}}
-    for people, messages in inputs.crowds.items():
+    rows = []
+    for people in plan.people:
         plan.say(f"measuring the pipeline, people: {people}")
-        images = [keypoints_from_occpose_msg(message).people for message in messages]
-        times = pipeline_ms(plan.lifter, images, camera, plan.seconds)
-        for name, of in zip(figures, times, strict=True):
-            figures[name][str(people)] = latency_figures(of)
-    return figures
+        images = [keypoints_from_occpose_msg(message).people for message in inputs.crowds[people]]
+        step, network = map(_percentiles, pipeline_ms(plan.lifter, images, camera, plan.calls_s))
+        rows.append({"people": people, "step": step, "network": network, "over_network": _over(step, network)})
+    return rows
 
 
-def _round_trips(plan: Plan, inputs: _Inputs) -> dict[str, dict[str, RoundTrip]]:
-    """node and echo -> people -> what was measured; empty without a node."""
-    trips: dict[str, dict[str, RoundTrip]] = {"node": {}, "echo": {}}
-    if not plan.node:
-        return trips
-    for people, messages in inputs.crowds.items():
-        for name, of in trips.items():
-            plan.say(f"measuring the {name}, people: {people}")
-            echo = name == "echo"
-            parameters = {} if echo else {"model": plan.main, "max_persons": str(people)}
-            of[str(people)] = round_trip(messages, inputs.camera_info_raw, plan.seconds, parameters, echo=echo)
-    return trips
+def _trip_figures(trip: RoundTrip) -> Figures:
+    jitter_ms = {name: float(of(trip.jitter_ms)) for name, of in (("mean", np.mean), ("max", np.max))}
+    counts = {"sent": trip.sent, "unanswered": trip.unanswered}
+    return _percentiles(trip.latency_ms) | {"jitter_ms": jitter_ms, "cpu_percent": trip.cpu_percent} | counts
 
 
-def _drops(trips: dict[str, RoundTrip]) -> int | None:
-    return sum(trip.drops for trip in trips.values()) if trips else None
+def _node(plan: Plan, inputs: _Inputs) -> list[Figures]:
+    """Node and echo, in turns for each number of people."""
+    rows = []
+    for people in plan.people:
+        trips = {}
+        for name in ("node", "echo"):
+
+            def say(rate_hz: int, name: str = name, people: int = people) -> None:
+                plan.say(f"measuring the {name}, people: {people}, Hz: {rate_hz}")
+
+            parameters = {"model": plan.main, "max_persons": str(people)} if name == "node" else {}
+            trips[name] = round_trips(
+                inputs.crowds[people],
+                inputs.camera_info_raw,
+                plan.rates_hz,
+                plan.seconds,
+                parameters,
+                echo=name == "echo",
+                say=say,
+            )
+        for rate_hz in plan.rates_hz:
+            node, echo = (_trip_figures(trips[name][rate_hz]) for name in ("node", "echo"))
+            row = {"people": people, "rate_hz": rate_hz, "node": node, "echo": echo}
+            rows.append(row | {"over_echo": _over(node, echo)})
+    return rows
 
 
-def _replay_x_realtime(plan: Plan, bag: BagReader) -> float:
-    plan.say(f"measuring a replay of {plan.bag.name}")
-    topics = find_topics(bag)
-    answers = bag.count([topics.keypoints])
-    with (
-        tempfile.TemporaryDirectory(prefix="occpose-bench-") as folder,
-        answers_bag(Path(folder) / "output.mcap", answers) as target,
-    ):
-        seen = replay(bag, topics, PosePipeline(plan.lifter), target)
-    return seen.bag_s / seen.wall_s
+def _training(plan: Plan) -> Figures:
+    plan.say("measuring training")
+    return training_speed(plan.training_s)
 
 
-def figures_of(plan: Plan) -> dict[str, Any]:
-    """Measure everything; the figures of the JSON file without `machine`. Raises BagError and LiveError."""
+def figures_of(plan: Plan) -> Figures:
+    """Measure everything; the figures of the JSON file without `machine`. Raises BagError, LiveError
+    and TrainingSpeedError."""
     with BagReader(plan.bag) as bag:
         inputs = _inputs(bag, plan.people)
-        steps = _model_steps(plan)
-        times = _pipeline_steps(plan, inputs)
-        trips = _round_trips(plan, inputs)
-        replay_x_realtime = _replay_x_realtime(plan, bag)
-    latencies = {
-        name: {people: latency_figures(trip.latency_ms) for people, trip in of.items()} for name, of in trips.items()
-    }
+    models = _models(plan)
+    pipeline = _pipeline(plan, inputs)
+    replays = replay_figures(plan.lifter, inputs.crowds[1], inputs.camera_info, plan.replay_s, plan.say)
+    node = [] if "node" in plan.left_out else _node(plan, inputs)
+    eager = [] if "torch" in plan.left_out else _eager(plan, models)  # behind the others, for it stays in memory
     return {
-        "steps": steps,
-        "ratios": {
-            "pipeline_over_engine": {
-                people: of["p50"] / times["engine"][people]["p50"] for people, of in times["pipeline"].items()
-            },
-            "node_over_echo": {
-                people: {quantile: of[quantile] / latencies["echo"][people][quantile] for quantile in of}
-                for people, of in latencies["node"].items()
-            },
-        },
-        "replay_x_realtime": replay_x_realtime,
-        "drops": _drops(trips["node"]),
-        "echo_drops": _drops(trips["echo"]),
-        "messages": sum(trip.sent for trip in trips["node"].values()),
-        "times_ms": times | latencies,
         "model": plan.main,
         "seconds": plan.seconds,
-        "bag": plan.bag.name,
+        "models": [*models, *eager],
+        "pipeline": pipeline,
+        "node": node,
+        "replay": replays,
+        "training": None if "training" in plan.left_out else _training(plan),
+        "not_measured": plan.left_out,
     }

@@ -1,12 +1,13 @@
-"""Measure speed on this machine: models, pipeline, node and replay.
+"""Measure speed on this machine: models, pipeline, node, replay and training.
 
 Times depend on the machine and on what else runs there, so they are also compared with their floor, measured in the
 same run: a step of the pipeline with the bare network, pose_node with a node that only answers. These ratios can be
-compared between machines and versions. Takes about a minute; leave the machine alone meanwhile.
+compared between machines and versions. Takes about five minutes; leave the machine alone meanwhile.
 
     occpose bench
-    occpose bench --model stream-s --people 1 5 20 --json bench.json
-    occpose bench --no-node --seconds 1                          # a quick look, also without ROS
+    occpose bench --quick                                        # a minute
+    occpose bench --model stream-s --people 1 20 --json bench.json --picture bench.png
+    occpose bench --no-node                                      # also without ROS
 
 docs/performance.md says what exactly is measured and how to read it.
 """
@@ -15,40 +16,69 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from occpose_core.errors import OccposeError
-from occpose_core.files import refuse_existing
-from occpose_core.report import Cell, Table, text_table, write_json
+from occpose_core.files import refuse_existing, write_atomically
+from occpose_core.report import text_table, write_json
 from occpose_core.runtime import DEFAULT_MODEL, load, shipped_models
 from occpose_ros.adapters import MAX_PEOPLE_IN_MESSAGE
 from occpose_ros.bench import Plan, figures_of
+from occpose_ros.bench_table import bench_table, sentences
 from occpose_ros.demo import SAMPLE
+from occpose_ros.eager import torch_missing
 from occpose_ros.interrupts import stopping_in_order
 from occpose_ros.live import ros_missing
 from occpose_ros.machine import machine, machine_line
-from occpose_ros.round_trip import RATE_HZ
+from occpose_ros.training_speed import training_missing
 
 _MAX_SECONDS = 600.0
-_QUANTILES = ("p50", "p95", "p99")
+_MAX_HZ = 1000
+_MAX_CALLS_S = 1.0  # longer, it tells no more of calls within a process
+_REPLAY_S = 60.0
 
 
 class BenchError(OccposeError):
     """What shall be measured makes no sense."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Extent:
+    """What is measured if nobody says otherwise."""
+
+    batch: tuple[int, ...]
+    people: tuple[int, ...]
+    rate: tuple[int, ...]
+    seconds: float
+
+
+_WHOLE = _Extent(batch=(1, 4, 16, 64), people=(1, 5, 20, 100), rate=(10, 30, 60), seconds=5.0)
+_QUICK = _Extent(batch=(1, 16), people=(1, 20), rate=(30,), seconds=1.0)
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    return " ".join(map(str, numbers))
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add: Any = parser.add_argument
     many = {"nargs": "+", "action": "extend"}
+    numbers = {**many, "type": int, "metavar": "N"}
+    add("--quick", action="store_true", help="measure less, and for a shorter time: a minute")
     add("--model", **many, metavar="NAME_OR_FILE", help="models to measure (default: all shipped ones)")
-    add("--people", **many, type=int, metavar="N", help="people in an image (default: 1 20)")
-    add("--seconds", type=float, default=4.0, metavar="S", help="length of each measurement (default: %(default)s)")
-    add("--bag", type=Path, default=SAMPLE, help="is replayed, and its people are copied (default: the sample)")
+    add("--batch", **numbers, help=f"people in a call of the bare models (default: {_listed(_WHOLE.batch)})")
+    add("--people", **numbers, help=f"people in an image (default: {_listed(_WHOLE.people)})")
+    add("--rate", **numbers, help=f"images a second, for the node (default: {_listed(_WHOLE.rate)})")
+    add("--seconds", type=float, metavar="S", help=f"that the node has each rate (default: {_WHOLE.seconds:g})")
+    add("--bag", type=Path, default=SAMPLE, help="has the people that are copied (default: the sample)")
     add("--no-node", action="store_true", help="leave out the node, the only part that needs ROS 2")
+    add("--no-torch", action="store_true", help="leave out torch, and training with it")
     add("--json", type=Path, metavar="FILE", help="write every figure")
-    add("--force", action="store_true", help="overwrite an existing file")
+    add("--picture", type=Path, metavar="FILE", help="draw the figures (.png)")
+    add("--force", action="store_true", help="overwrite existing files")
 
 
 def _say(what: str) -> None:
@@ -57,14 +87,37 @@ def _say(what: str) -> None:
         print(f"\r{what:72}\r", end="", file=sys.stderr, flush=True)
 
 
-def _plan(args: argparse.Namespace, node: bool) -> Plan:
+def _numbers(name: str, given: list[int] | None, default: tuple[int, ...], most: int) -> tuple[int, ...]:
+    numbers = tuple(dict.fromkeys(given or default))
+    for number in numbers:
+        if not 1 <= number <= most:
+            raise BenchError(f"--{name} must be between 1 and {most}, got {number}")
+    return numbers
+
+
+def _left_out(args: argparse.Namespace) -> dict[str, str]:
+    """What is not measured, and why."""
+    reasons = {
+        "node": "--no-node" if args.no_node else ros_missing(),
+        "torch": "--no-torch" if args.no_torch else torch_missing(),
+        "training": "--no-torch" if args.no_torch else training_missing(),
+    }
+    return {what: why for what, why in reasons.items() if why}
+
+
+def _plan(args: argparse.Namespace) -> Plan:
     """Check the arguments. Raises BenchError and ModelFileError."""
-    people = tuple(dict.fromkeys(args.people or (1, 20)))
-    for count in people:
-        if not 1 <= count <= MAX_PEOPLE_IN_MESSAGE:
-            raise BenchError(f"--people must be between 1 and {MAX_PEOPLE_IN_MESSAGE}, got {count}")
-    if not 0 < args.seconds <= _MAX_SECONDS:
-        raise BenchError(f"--seconds must be above 0 and at most {_MAX_SECONDS:g}, got {args.seconds:g}")
+    extent = _QUICK if args.quick else _WHOLE
+    numbers = {
+        "batches": _numbers("batch", args.batch, extent.batch, MAX_PEOPLE_IN_MESSAGE),
+        "people": _numbers("people", args.people, extent.people, MAX_PEOPLE_IN_MESSAGE),
+        "rates_hz": _numbers("rate", args.rate, extent.rate, _MAX_HZ),
+    }
+    seconds = extent.seconds if args.seconds is None else args.seconds
+    if not 0 < seconds <= _MAX_SECONDS:
+        raise BenchError(f"--seconds must be above 0 and at most {_MAX_SECONDS:g}, got {seconds:g}")
+    if args.picture is not None and args.picture.suffix != ".png":
+        raise BenchError(f"--picture must end in .png, got {args.picture}")
     engines = {name: load(name) for name in args.model or shipped_models()}
     lifters = [name for name, engine in engines.items() if engine.info.lifts]
     if not lifters:
@@ -74,20 +127,22 @@ def _plan(args: argparse.Namespace, node: bool) -> Plan:
     return Plan(
         engines=engines,
         main=DEFAULT_MODEL if DEFAULT_MODEL in lifters else lifters[0],
-        people=people,
-        seconds=args.seconds,
+        **numbers,
+        seconds=seconds,
+        calls_s=min(seconds / 5, _MAX_CALLS_S),
+        replay_s=min(12 * seconds, _REPLAY_S),
+        training_s=seconds,
         bag=args.bag,
-        node=node,
+        left_out=_left_out(args),
         say=_say,
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, write. Raises OccposeError for anything that the user can mend."""
-    if args.json is not None:
-        refuse_existing(args.json, args.force)
-    missing = "--no-node" if args.no_node else ros_missing()
-    plan = _plan(args, node=not missing)
+    for path in filter(None, (args.json, args.picture)):
+        refuse_existing(path, args.force)
+    plan = _plan(args)
     where = machine()
     print(machine_line(where), end="\n\n", flush=True)
     try:
@@ -95,49 +150,13 @@ def run(args: argparse.Namespace) -> int:
             figures = {"machine": where, **figures_of(plan)}
     finally:
         _say("")
+    print(text_table(bench_table(figures)), *sentences(figures), sep="\n")
     if args.json is not None:
         write_json(args.json, figures, args.force)
-    print(text_table(times_table(figures)), text_table(ratios_table(figures)), sep="\n\n", end="\n\n")
-    print(f"replay of {figures['bag']}: {figures['replay_x_realtime']:.1f} x real time")
-    print(f"node: not measured ({missing})" if missing else _drops(figures))
-    if args.json is not None:
         print(f"wrote {args.json}")
+    if args.picture is not None:
+        from occpose_ros.bench_picture import bench_picture  # only this draws
+
+        write_atomically(args.picture, bench_picture(figures, machine_line(where)), args.force)
+        print(f"wrote {args.picture}")
     return 0
-
-
-def _drops(figures: dict[str, Any]) -> str:
-    return f"left unanswered of {figures['messages']}: node {figures['drops']}, echo {figures['echo_drops']}"
-
-
-def times_table(figures: dict[str, Any]) -> Table:
-    """What was measured, in milliseconds."""
-    titles = {
-        "pipeline": "pipeline step",
-        "engine": "its network alone",
-        "node": f"node, {RATE_HZ} Hz",
-        "echo": f"echo, {RATE_HZ} Hz",
-    }
-    rows: list[tuple[Cell, ...]] = [
-        ("model", step["model"], step["people"], *(step[f"{quantile}_ms"] for quantile in _QUANTILES))
-        for step in figures["steps"]
-    ]
-    rows += [
-        (title, "" if name == "echo" else figures["model"], int(people), *(of[quantile] for quantile in _QUANTILES))
-        for name, title in titles.items()
-        for people, of in figures["times_ms"][name].items()
-    ]
-    return Table(title="Times (ms)", columns=("", "model", "people", *_QUANTILES), rows=tuple(rows), digits=2)
-
-
-def ratios_table(figures: dict[str, Any]) -> Table:
-    """What occpose adds to its floors: what counts."""
-    ratios = figures["ratios"]
-    rows: list[tuple[Cell, ...]] = [
-        ("pipeline over network", int(people), ratio, None, None)
-        for people, ratio in ratios["pipeline_over_engine"].items()
-    ]
-    rows += [
-        ("node over echo", int(people), *(of[quantile] for quantile in _QUANTILES))
-        for people, of in ratios["node_over_echo"].items()
-    ]
-    return Table(title="Ratios: these count", columns=("", "people", *_QUANTILES), rows=tuple(rows), digits=2)

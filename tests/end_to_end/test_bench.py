@@ -8,24 +8,28 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from occpose_core.pipeline import PosePipeline
 from occpose_core.runtime import DEFAULT_MODEL, load, shipped_models
 from occpose_ros.adapters import camera_from_msg, keypoints_from_occpose_msg
 from occpose_ros.bag import SKELETON_INFO_TYPE, SKELETONS_TYPE, BagError, BagReader, Record
+from occpose_ros.bench_picture import bench_picture
+from occpose_ros.bench_table import bench_table, sentences
 from occpose_ros.cli import main
 from occpose_ros.crowd import crowd
+from occpose_ros.eager import eager_engines, torch_missing
 from occpose_ros.live import NodeProcess, Player, own_domain, ros_missing
 from occpose_ros.round_trip import film
 from tests.end_to_end.marked_process import MarkedProcess
 
 QUANTILES = ("p50", "p95", "p99")
-SHORT = ("bench", "--seconds", "0.1")
+SHORT = ("bench", "--seconds", "0.1", "--no-torch")
 needs_node = pytest.mark.skipif(bool(ros_missing()), reason=f"no node here: {ros_missing()}")
 
 
@@ -44,62 +48,113 @@ def camera_info(sample: Path) -> Record:
 
 
 @pytest.fixture(scope="module")
-def figures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """Of one short run with everything."""
-    path = tmp_path_factory.mktemp("bench") / "bench.json"
-    assert main([*SHORT, "--model", DEFAULT_MODEL, "--json", str(path)]) == 0
-    yield json.loads(path.read_text(encoding="utf-8"))
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with figures and picture of one short run with everything but torch."""
+    folder = tmp_path_factory.mktemp("bench")
+    files = ("--json", str(folder / "bench.json"), "--picture", str(folder / "bench.png"))
+    numbers = ("--batch", "1", "4", "--people", "1", "20", "--rate", "30", "60")
+    assert main([*SHORT, "--model", DEFAULT_MODEL, *numbers, *files]) == 0
+    return folder
 
 
-def check(values: list[float]) -> None:
+@pytest.fixture(scope="module")
+def figures(written: Path) -> dict[str, Any]:
+    """Of that run."""
+    return json.loads((written / "bench.json").read_text(encoding="utf-8"))
+
+
+def check(times: dict[str, Any]) -> None:
     """Percentiles: finite, positive, in order."""
+    values = [times[f"{quantile}_ms"] for quantile in QUANTILES]
     assert all(math.isfinite(value) and value > 0 for value in values)
     assert values == sorted(values)
 
 
+def check_ratios(ratios: dict[str, float], times: dict[str, Any], floor: dict[str, Any]) -> None:
+    """They are of the printed times."""
+    assert ratios == pytest.approx({name: times[f"{name}_ms"] / floor[f"{name}_ms"] for name in QUANTILES})
+
+
 @needs_node
-def test_every_key_of_the_protocol_is_there_and_positive(figures: dict[str, Any]) -> None:
+def test_models_and_pipeline_have_times_and_the_pipeline_its_ratios(figures: dict[str, Any]) -> None:
     assert {"cpu", "cores", "python", "libraries"} <= set(figures["machine"])
     assert figures["machine"]["libraries"]["onnxruntime"]
-    assert [(step["model"], step["people"]) for step in figures["steps"]] == [(DEFAULT_MODEL, 1), (DEFAULT_MODEL, 20)]
-    for step in figures["steps"]:
-        assert step["engine"].startswith("onnxruntime")
-        check([step[f"{quantile}_ms"] for quantile in QUANTILES])
-    assert set(figures["ratios"]["pipeline_over_engine"]) == set(figures["ratios"]["node_over_echo"]) == {"1", "20"}
-    assert all(1 < ratio < math.inf for ratio in figures["ratios"]["pipeline_over_engine"].values())
-    for ratio in figures["ratios"]["node_over_echo"].values():
-        assert all(math.isfinite(ratio[quantile]) and ratio[quantile] > 0 for quantile in QUANTILES)
-    assert 0 < figures["replay_x_realtime"] < math.inf
-    assert 0 <= figures["drops"] < figures["messages"] == 2 * 20
+    assert [(of["model"], of["people"]) for of in figures["models"]] == [(DEFAULT_MODEL, 1), (DEFAULT_MODEL, 4)]
+    for of in figures["models"]:
+        assert of["engine"].startswith("onnxruntime")
+        check(of)
+    assert [of["people"] for of in figures["pipeline"]] == [1, 20]
+    for of in figures["pipeline"]:
+        check(of["step"])
+        check(of["network"])
+        check_ratios(of["over_network"], of["step"], of["network"])
+        assert of["over_network"]["p50"] > 1
 
 
 @needs_node
-def test_ratios_are_of_the_printed_times(figures: dict[str, Any]) -> None:
-    times, ratios = figures["times_ms"], figures["ratios"]
-    for people in ("1", "20"):
-        for name in ("pipeline", "engine", "node", "echo"):
-            check([times[name][people][quantile] for quantile in QUANTILES])
-        over_engine = times["pipeline"][people]["p50"] / times["engine"][people]["p50"]
-        assert ratios["pipeline_over_engine"][people] == pytest.approx(over_engine)
-        for quantile in QUANTILES:
-            over_echo = times["node"][people][quantile] / times["echo"][people][quantile]
-            assert ratios["node_over_echo"][people][quantile] == pytest.approx(over_echo)
+def test_node_and_echo_have_times_jitter_load_and_losses(figures: dict[str, Any]) -> None:
+    runs = [(of["people"], of["rate_hz"]) for of in figures["node"]]
+    assert runs == [(people, rate_hz) for people in (1, 20) for rate_hz in (30, 60)]
+    for of in figures["node"]:
+        for name in ("node", "echo"):
+            check(of[name])
+            assert 0 <= of[name]["jitter_ms"]["mean"] <= of[name]["jitter_ms"]["max"] < math.inf
+            assert 0 <= of[name]["cpu_percent"] < 100 * figures["machine"]["cores"] + 50  # clock ticks are coarse
+            assert 0 <= of[name]["unanswered"] < of[name]["sent"] == 20
+        check_ratios(of["over_echo"], of["node"], of["echo"])
 
 
-def test_without_node_the_rest_is_measured_for_all_shipped_models(
+@needs_node
+def test_replay_is_measured_on_one_core_and_on_two(figures: dict[str, Any]) -> None:
+    cores = [1, 2][: figures["machine"]["cores"]]
+    assert [(of["people"], of["cores"]) for of in figures["replay"]] == [(1, count) for count in cores]
+    assert all(0 < of["x_realtime"] < math.inf for of in figures["replay"])
+
+
+@needs_node
+def test_the_picture_is_a_png(written: Path) -> None:
+    assert (written / "bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_node_and_torch_the_rest_is_measured_for_all_shipped_models(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "bench.json"
-    assert main([*SHORT, "--no-node", "--people", "3", "--json", str(path)]) == 0
+    assert main([*SHORT, "--quick", "--no-node", "--people", "3", "--json", str(path)]) == 0
     figures = json.loads(path.read_text(encoding="utf-8"))
-    assert [step["model"] for step in figures["steps"]] == shipped_models()
-    assert set(figures["ratios"]["pipeline_over_engine"]) == {"3"}
-    assert figures["ratios"]["node_over_echo"] == {}
-    assert figures["drops"] is None  # not measured is not 0
+    assert list(dict.fromkeys(of["model"] for of in figures["models"])) == shipped_models()
+    assert {of["people"] for of in figures["models"]} == {1, 16}
+    assert [of["people"] for of in figures["pipeline"]] == [3]
+    assert figures["node"] == [] and figures["training"] is None  # not measured is not 0
+    assert figures["not_measured"] == {"node": "--no-node", "torch": "--no-torch", "training": "--no-torch"}
     said = capsys.readouterr()
     assert "node: not measured (--no-node)" in said.out
     assert "cores" in said.out.splitlines()[0]
     assert said.err == ""
+
+
+def test_torch_is_asked_what_the_exported_model_is_asked() -> None:
+    """Its answers have the same shapes; the weights are others."""
+    pytest.importorskip("torch")
+    exported = load("lcn")
+    (name, eager), *others = eager_engines({"any name": exported})
+    assert (name, eager.info, eager.backend.partition("-")[0], others) == ("any name", exported.info, "torch", [])
+    kpts, visible = np.zeros((2, 1, 17, 2), np.float32), np.ones((2, 1, 17), np.float32)
+    assert eager.run(kpts, visible).joints_root_m.shape == exported.run(kpts, visible).joints_root_m.shape
+    assert torch_missing() == ""
+
+
+def test_everything_has_a_row_in_the_table_and_a_line_below(figures: dict[str, Any]) -> None:
+    over = {"p50": 2.0, "p95": 2.0, "p99": 2.0}
+    eager = {**figures["models"][0], "engine": "torch-cpu", "over_exported": over}
+    training = {"config": "stream/s", "device": "cpu", "threads": 1, "sequences_per_s": 50.0, "poses_per_s": 3000.0}
+    whole = {**figures, "models": [*figures["models"], eager], "training": training, "not_measured": {}}
+    table = bench_table(whole)
+    assert {len(row) for row in table.rows} == {len(table.columns)}
+    assert len(table.rows) == len(whole["models"]) + 2 * (len(whole["pipeline"]) + len(whole["node"]))
+    assert table.rows[2][1] == "torch-cpu" and table.rows[2][-3:] == (2.0, 2.0, 2.0)
+    assert sentences(whole)[-1].endswith("50.0 sequences a second, 3000 poses a second")
+    assert bench_picture(whole, "any machine").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +168,11 @@ def test_without_node_the_rest_is_measured_for_all_shipped_models(
         pytest.param(["--model", "strem-s"], "did you mean 'stream-s'?", id="unknown model"),
         pytest.param(["--model", "filling"], "filling gives no 3D joints", id="no lifter"),
         pytest.param(["--bag", "nowhere.mcap", "--json", ""], "is a directory", id="output is a folder"),
+        pytest.param(["--rate", "0"], "--rate must be between 1 and 1000, got 0", id="no rate"),
+        pytest.param(["--batch", "-1"], "--batch must be between 1 and 1000, got -1", id="no batch"),
+        pytest.param(["--picture", "bench.jpg"], "must end in .png, got bench.jpg", id="another picture"),
         pytest.param(["--json", __file__], "add --force", id="output exists"),
+        pytest.param(["--picture", __file__], "add --force", id="picture exists"),
         pytest.param(["--json", "no/such/folder/x.json"], "does not exist; make it", id="no folder"),
     ],
 )
