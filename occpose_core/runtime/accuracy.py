@@ -7,53 +7,58 @@ from collections.abc import Iterator
 import numpy as np
 
 from occpose_core.checkpoint import ModelInfo
-from occpose_core.runtime.buckets import BUCKETS
-from occpose_core.runtime.engine import Engine
+from occpose_core.golden import FRAMES, golden
+from occpose_core.runtime.engine import FRAME_S, Engine, views_for
 from occpose_core.skeleton import H36M17
 
-TOLERANCE_M = {False: 1e-3, True: 5e-3}  # by whether the engine computes in half precision
-_PEOPLE = (*BUCKETS, 3, 32)  # every size, one that is filled up, one that takes two calls
-_STEPS = 8  # of a streaming model
+TOLERANCES_M = {"fp32": 1e-3, "fp16": 5e-3}  # by the precision of the model
+_STEPS = 8  # of random people, for a streaming model
 _STEP_S = (1 / 120, 1 / 5)
 
+_Frames = Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]  # kpts, visible and dt_s, as Engine.run takes them
 
-def largest_difference(engine: Engine, reference: Engine, seed: int = 0) -> float:
+
+def largest_difference(engine: Engine, reference: Engine) -> float:
     """Largest difference of any number of the answers, in metres for joints; infinite where one is not finite.
 
-    People are random, from wholly visible to wholly hidden; those of streaming models are followed for some frames,
-    each engine with its own memory.
+    People are detected ones, and random ones from wholly visible to wholly hidden, in every batch size, and in numbers
+    that are filled up or divided. Those of streaming models are followed, each engine with its own memory.
     """
-    worst, outputs = 0.0, reference.info.outputs
-    for people in _PEOPLE:
-        states: list[np.ndarray | None] = [None, None]
-        for kpts, visible, dt_s in _frames(reference.info, people, np.random.default_rng((seed, people))):
-            answers = [
-                each.run(kpts, visible, state, dt_s=dt_s)
-                for each, state in zip((engine, reference), states, strict=True)
-            ]
-            states = [answer.state for answer in answers]
-            for name in outputs:
-                given, expected = (getattr(answer, name) for answer in answers)
-                difference = float(np.abs(given - expected).max())
+    info, worst = reference.info, 0.0
+    numbers = (*info.batches, max(info.batches) + 3)
+    for frames in (_golden(info), *(_random(info, people) for people in numbers)):
+        states: tuple[np.ndarray | None, ...] = (None, None)
+        for kpts, visible, dt_s in frames:
+            answer = engine.run(kpts, visible, states[0], dt_s=dt_s)
+            expected = reference.run(kpts, visible, states[1], dt_s=dt_s)
+            states = answer.state, expected.state
+            for name in info.outputs:
+                difference = float(np.abs(getattr(answer, name) - getattr(expected, name)).max())
                 worst = max(worst, difference if np.isfinite(difference) else np.inf)
     return worst
 
 
-def refusal(engine: Engine, reference: Engine, half: bool) -> str:
+def refusal(engine: Engine, reference: Engine) -> str:
     """Why an engine must not serve, in half a sentence; empty if it may."""
-    difference, tolerance = largest_difference(engine, reference), TOLERANCE_M[half]
+    difference, tolerance = largest_difference(engine, reference), TOLERANCES_M[reference.info.precision]
     if difference <= tolerance:
         return ""
     return f"its answers differ from ONNX Runtime's by {difference * 1e3:.3g} mm, more than {tolerance * 1e3:g} mm"
 
 
-def _frames(
-    info: ModelInfo, people: int, rng: np.random.Generator
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """What Engine.run takes: kpts, visible, dt_s."""
+def _golden(info: ModelInfo) -> _Frames:
+    """Detected people, who stood still before they were seen first."""
+    rays, score = golden()
+    for newest in range(FRAMES) if info.streaming else [FRAMES - 1]:
+        past = np.arange(newest - info.frames + 1, newest + 1).clip(min=0)
+        views = views_for(info, rays[:, past], score[:, past] > 0)
+        yield views.normalise(rays[:, past]).astype(np.float32), score[:, past], np.full(len(rays), FRAME_S)
+
+
+def _random(info: ModelInfo, people: int) -> _Frames:
+    rng = np.random.default_rng(people)
     shape = (people, info.frames, len(H36M17.joints))
     hidden = np.linspace(0, 1, people)[:, None, None] if people > 1 else 0.3
     for _ in range(_STEPS if info.streaming else 1):
-        kpts = rng.normal(size=(*shape, 2)).astype(np.float32)
         score = (rng.uniform(0.1, 1, shape) * (rng.random(shape) >= hidden)).astype(np.float32)
-        yield kpts, score, rng.uniform(*_STEP_S, people).astype(np.float32)
+        yield rng.normal(size=(*shape, 2)).astype(np.float32), score, rng.uniform(*_STEP_S, people)

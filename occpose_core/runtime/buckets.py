@@ -7,8 +7,6 @@ from typing import Protocol
 
 import numpy as np
 
-BUCKETS = (1, 2, 4, 8, 16)  # people
-
 
 class Bucket(Protocol):
     """A model for just so many people."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from occpose_core.checkpoint import ModelFileError
-from occpose_core.runtime.buckets import BUCKETS
 from occpose_core.runtime.tensorrt_library import TensorRtLibrary
 
 LEVEL = 3  # builder_optimization_level: TensorRT's own default
@@ -17,21 +16,20 @@ _TYPICAL = 2  # people that the engine is made best for
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRequest:
-    """What to build. compute_capabilities: GPUs to build for, none = this machine's."""
+    """What to build. batches: numbers of people. compute_capabilities: GPUs to build for, none = this machine's."""
 
     onnx: Path
     backend: str
-    buckets: tuple[int, ...] = BUCKETS
+    batches: tuple[int, ...]
     level: int = LEVEL
     compute_capabilities: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A built engine. half: whether it computes in half precision anywhere. timing_cache: for the next build."""
+    """A built engine. timing_cache: for the next build."""
 
     plan: bytes
-    half: bool
     timing_cache: bytes = b""
 
 
@@ -53,7 +51,7 @@ def build(request: PlanRequest, progress: Callable[[float], None], timing_cache:
         reasons = [parser.get_error(index).desc() for index in range(parser.num_errors)]
         raise refuse("; ".join(reasons or errors) or "it is no ONNX model")
     config = library.configuration(builder, request.level, request.compute_capabilities)
-    config.add_optimization_profile(_profile(builder, network, request.buckets))
+    config.add_optimization_profile(_profile(builder, network, request.batches))
     config.progress_monitor = monitor = _monitor(library, progress)
     if library.times_tactics:
         # False: what another GPU or version has measured is refused, and a new cache taken
@@ -65,28 +63,17 @@ def build(request: PlanRequest, progress: Callable[[float], None], timing_cache:
     if plan is None:
         raise refuse(errors[-1] if errors else "it gives no reason")
     measured = bytes(config.get_timing_cache().serialize()) if library.times_tactics else b""
-    return Plan(plan=bytes(plan), half=_computes_in_half(library, network), timing_cache=measured)
+    return Plan(plan=bytes(plan), timing_cache=measured)
 
 
-def _profile(builder: Any, network: Any, buckets: tuple[int, ...]) -> Any:
+def _profile(builder: Any, network: Any, batches: tuple[int, ...]) -> Any:
     """How many people there may be."""
     profile = builder.create_optimization_profile()
-    people = (min(buckets), min(max(_TYPICAL, min(buckets)), max(buckets)), max(buckets))
+    people = (min(batches), min(max(_TYPICAL, min(batches)), max(batches)), max(batches))
     for index in range(network.num_inputs):
         given = network.get_input(index)
         profile.set_shape(given.name, *((count, *tuple(given.shape)[1:]) for count in people))
     return profile
-
-
-def _computes_in_half(library: TensorRtLibrary, network: Any) -> bool:
-    """Whether any layer gives half precision; constants that are stored so, and turned into single, do not count."""
-    layers = (network.get_layer(index) for index in range(network.num_layers))
-    half, constant = library.module.DataType.HALF, library.module.LayerType.CONSTANT
-    return any(
-        layer.type != constant and layer.get_output(index).dtype == half
-        for layer in layers
-        for index in range(layer.num_outputs)
-    )
 
 
 def _monitor(library: TensorRtLibrary, progress: Callable[[float], None]) -> Any:

@@ -51,7 +51,7 @@ def build_plan(
             else:
                 plan, measured = (process.stdout.read(message[part]) for part in ("plan", "timing_cache"))
                 if len(measured) == message["timing_cache"]:
-                    return Plan(plan=plan, half=message["half"], timing_cache=measured)
+                    return Plan(plan=plan, timing_cache=measured)
         if cancelled.is_set():
             raise CancelledError(f"the build of {request.onnx} was cancelled")
         raise ModelFileError(f"{request.backend} ends with status {process.wait()} while it builds {request.onnx}")
@@ -98,7 +98,7 @@ def main(argv: list[str]) -> int:
         request = PlanRequest(
             onnx=Path(order["onnx"]),
             backend=order["backend"],
-            buckets=tuple(order["buckets"]),
+            batches=tuple(order["batches"]),
             level=order["level"],
             compute_capabilities=tuple((major, minor) for major, minor in order["compute_capabilities"]),
         )
@@ -116,7 +116,7 @@ def main(argv: list[str]) -> int:
             say({"failure": str(error)})
             return 1
         sizes = {"plan": len(plan.plan), "timing_cache": len(plan.timing_cache)}
-        say({"half": plan.half, **sizes}, plan.plan, plan.timing_cache)
+        say(sizes, plan.plan, plan.timing_cache)
     return 0
 
 

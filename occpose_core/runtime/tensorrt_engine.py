@@ -25,9 +25,7 @@ class TensorRtEngine:
     is not that of the model, and CudaError if the GPU does not do its work.
     """
 
-    def __init__(
-        self, library: TensorRtLibrary, plan: bytes, info: ModelInfo, sizes: Sequence[int], compiled: bytes = b""
-    ) -> None:
+    def __init__(self, library: TensorRtLibrary, plan: bytes, info: ModelInfo, compiled: bytes = b"") -> None:
         self.info = info
         errors: list[str] = []
         self._logger = library.logger(errors.append)
@@ -37,11 +35,11 @@ class TensorRtEngine:
             raise ModelFileError(f"{library.backend} does not take the plan: {errors[-1] if errors else 'no reason'}")
         self._outputs = [*info.outputs, *([_NEW_STATE] if info.streaming else [])]
         self._stream = Stream()
-        self._buffers = _buffers(library, engine, input_names(info), self._outputs, max(sizes))
-        contexts, self.compiled = library.contexts(engine, len(sizes), compiled)
+        self._buffers = _buffers(library, engine, input_names(info), self._outputs, max(info.batches))
+        contexts, self.compiled = library.contexts(engine, len(info.batches), compiled)
         self._buckets = {
             size: _Recorded(library, context, size, input_names(info), self._outputs, self._buffers, self._stream)
-            for size, context in zip(sizes, contexts, strict=True)
+            for size, context in zip(info.batches, contexts, strict=True)
         }
         recorded = all(bucket.recorded for bucket in self._buckets.values())
         self.backend = library.backend

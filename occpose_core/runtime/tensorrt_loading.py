@@ -11,7 +11,6 @@ from pathlib import Path
 from occpose_core.checkpoint import METADATA_KEY, ModelFileError, ModelInfo
 from occpose_core.errors import OccposeError
 from occpose_core.runtime.accuracy import refusal
-from occpose_core.runtime.buckets import BUCKETS
 from occpose_core.runtime.cuda import find_gpu
 from occpose_core.runtime.engine import Engine, warm_up
 from occpose_core.runtime.engine_cache import CachedPlan, CacheError, EngineCache, cache_key
@@ -39,12 +38,10 @@ class TensorRtModel:
         self._gpu = gpu = find_gpu()  # before the library, which takes long to load
         self._library = TensorRtLibrary(backend)
         self._path, self.title = path, f"the {backend} engine of {path.stem}"
-        self._request = PlanRequest(onnx=path, backend=backend, compute_capabilities=self._library.targets(gpu))
         self._facts = {
             "backend": backend,
             "version": self._library.version,
             "gpu": asdict(gpu),
-            "buckets": BUCKETS,
             "level": LEVEL,
         }
         self._cache = EngineCache()
@@ -94,12 +91,18 @@ class TensorRtModel:
             say(f"building {self.title}: {share:.0%}".replace("%", " %"))
 
         tell(0.0)
-        plan = build_plan(self._request, tell, cancelled, self._cache.read_blob(self._timing_cache))
+        request = PlanRequest(
+            onnx=self._path,
+            backend=self._library.backend,
+            batches=reference.info.batches,
+            compute_capabilities=self._library.targets(self._gpu),
+        )
+        plan = build_plan(request, tell, cancelled, self._cache.read_blob(self._timing_cache))
         say(f"checking {self.title}")
         engine = self._engine(plan.plan, reference.info, b"")
         if cancelled.is_set():
             raise CancelledError(f"{self.title} is not wanted any more")
-        refused = refusal(engine, reference, plan.half)
+        refused = refusal(engine, reference)
         cached = CachedPlan(plan=plan.plan, metadata=reference.info.to_json(), refused=refused)
         try:
             self._cache.store(self._key, cached, self._facts)
@@ -115,7 +118,7 @@ class TensorRtModel:
     def _engine(self, plan: bytes, info: ModelInfo, kernels: bytes) -> TensorRtEngine:
         """An engine that has answered once. Raises ModelFileError if it does not."""
         try:
-            engine = TensorRtEngine(self._library, plan, info, BUCKETS, kernels)
+            engine = TensorRtEngine(self._library, plan, info, kernels)
         except OccposeError:
             raise
         except Exception as error:  # the library's exceptions have no common base of their own

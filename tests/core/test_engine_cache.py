@@ -23,7 +23,6 @@ FACTS: dict[str, Any] = {
     "backend": "tensorrt",
     "version": "10.3.0",
     "gpu": {"name": "Orin", "compute_capability": (8, 7), "multiprocessors": 16, "driver": 12060, "runtime": 12060},
-    "buckets": (1, 2, 4),
     "level": 3,
 }
 
@@ -43,7 +42,6 @@ def stored(cache: EngineCache, key: str = "key") -> EngineCache:
     [
         pytest.param({"version": "10.3.1"}, id="version of the library"),
         pytest.param({"backend": "tensorrt-rtx"}, id="library"),
-        pytest.param({"buckets": (1, 2, 8)}, id="sizes"),
         pytest.param({"level": 5}, id="level of the builder"),
         *(
             pytest.param({"gpu": {**FACTS["gpu"], name: value}}, id=name)

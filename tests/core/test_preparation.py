@@ -50,7 +50,7 @@ def builds_of(monkeypatch: pytest.MonkeyPatch, plan: bytes = b"plan") -> list[Pl
 
     def build_plan(request: PlanRequest, tell: Callable[[float], None], *_: object) -> Plan:
         asked.append(request)
-        return Plan(plan=plan, half=False)
+        return Plan(plan=plan)
 
     monkeypatch.setattr(tensorrt_loading, "build_plan", build_plan)
     return asked
@@ -147,7 +147,7 @@ def test_kernels_and_measurements_are_kept_for_the_next_time(
 
     def build_plan(request: PlanRequest, tell: object, cancelled: object, timing_cache: bytes) -> Plan:
         given.append(timing_cache)
-        return Plan(plan=b"plan", half=False, timing_cache=b"measured")
+        return Plan(plan=b"plan", timing_cache=b"measured")
 
     monkeypatch.setattr(tensorrt_loading, "build_plan", build_plan)
     load(MODEL, "tensorrt-rtx")

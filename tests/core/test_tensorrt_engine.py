@@ -5,6 +5,7 @@ On a pretended GPU, see there; what a real one does is described in docs/engines
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from occpose_core.checkpoint import ModelFileError
 from occpose_core.runtime import WEIGHTS
 from occpose_core.runtime.accuracy import largest_difference, refusal
-from occpose_core.runtime.buckets import BUCKETS, chunks
+from occpose_core.runtime.buckets import chunks
 from occpose_core.runtime.cuda import CudaError, NoGpuError, call, find_gpu
 from occpose_core.runtime.engine import Lifted
 from occpose_core.runtime.onnxruntime_engine import OnnxRuntimeEngine
@@ -29,7 +30,7 @@ STREAMING, SINGLE = WEIGHTS / "stream-s.onnx", WEIGHTS / "posegraphnet-masked.on
 
 def engine_of(onnx: Path, monkeypatch: pytest.MonkeyPatch, **options: object) -> tuple[TensorRtEngine, PretendedCuda]:
     cuda, library = pretend(monkeypatch, onnx, **options)
-    return TensorRtEngine(library, b"plan", OnnxRuntimeEngine(onnx).info, BUCKETS), cuda
+    return TensorRtEngine(library, b"plan", OnnxRuntimeEngine(onnx).info), cuda
 
 
 @given(people=st.integers(0, 200), sizes=st.lists(st.integers(1, 40), min_size=1, max_size=6, unique=True))
@@ -107,34 +108,36 @@ def test_all_memory_is_freed_with_the_engine(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_plan_of_another_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     _, library = pretend(monkeypatch, SINGLE)
     with pytest.raises(ModelFileError, match="the plan has tensors"):
-        TensorRtEngine(library, b"plan", OnnxRuntimeEngine(STREAMING).info, BUCKETS)
+        TensorRtEngine(library, b"plan", OnnxRuntimeEngine(STREAMING).info)
 
 
 def test_a_plan_that_the_library_does_not_take_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     _, library = pretend(monkeypatch, SINGLE)
     with pytest.raises(ModelFileError, match="does not take the plan: it is made of zeros"):
-        TensorRtEngine(library, b"\0" * 100, OnnxRuntimeEngine(SINGLE).info, BUCKETS)
+        TensorRtEngine(library, b"\0" * 100, OnnxRuntimeEngine(SINGLE).info)
 
 
 # --- the check of the answers
 
 
 @pytest.mark.parametrize(
-    ("error_m", "half", "refused"),
+    ("error_m", "precision", "refused"),
     [
-        pytest.param(0.0, False, "", id="equal"),
-        pytest.param(0.0009, False, "", id="single precision, near enough"),
-        pytest.param(0.002, False, "by 2 mm, more than 1 mm", id="single precision, too far"),
-        pytest.param(0.002, True, "", id="half precision, near enough"),
-        pytest.param(0.006, True, "by 6 mm, more than 5 mm", id="half precision, too far"),
-        pytest.param(np.nan, True, "by inf mm", id="not finite"),
+        pytest.param(0.0, "fp32", "", id="equal"),
+        pytest.param(0.0009, "fp32", "", id="single precision, near enough"),
+        pytest.param(0.002, "fp32", "by 2 mm, more than 1 mm", id="single precision, too far"),
+        pytest.param(0.002, "fp16", "", id="half precision, near enough"),
+        pytest.param(0.006, "fp16", "by 6 mm, more than 5 mm", id="half precision, too far"),
+        pytest.param(np.nan, "fp16", "by inf mm", id="not finite"),
     ],
 )
 def test_an_engine_whose_answers_differ_is_refused(
-    error_m: float, half: bool, refused: str, monkeypatch: pytest.MonkeyPatch
+    error_m: float, precision: str, refused: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine, _ = engine_of(SINGLE, monkeypatch, error_m=error_m)
-    reason = refusal(engine, OnnxRuntimeEngine(SINGLE), half)
+    reference = OnnxRuntimeEngine(SINGLE)
+    reference.info = dataclasses.replace(reference.info, precision=precision)
+    reason = refusal(engine, reference)
     assert refused in reason and bool(reason) == bool(refused)
 
 
