@@ -63,12 +63,7 @@ def admit(
     farther they are, for detectors guess them. Of people with the same id the one with the
     highest score sum stays. `dropped` is counted up. PeopleError.
     """
-    together = people if isinstance(people, People2D) else _together(people)
-    if together.score.shape[1] != _J:
-        raise PeopleError(
-            f"people have {together.score.shape[1]} joints, {H36M17.name} has {_J}: convert the layout first"
-        )
-    ids, xy_px, score = list(together.ids), together.xy_px, together.score.copy()
+    ids, xy_px, score = _arrays(people)
     _discount_outside(score, xy_px, config.image_margin, camera)
     score *= score >= config.min_score
     if _repeated(ids):
@@ -80,18 +75,21 @@ def admit(
     return ids, Seen(xy_px=xy_px, rays=rays, score=score, visible=visible, shown=visible.sum(axis=-1))
 
 
-def _together(people: Sequence[Keypoints2D]) -> People2D:
-    """All people in one array each."""
+def _arrays(people: Sequence[Keypoints2D]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Ids, xy_px (P, J, 2), and score (P, J), which may be written to."""
+    if isinstance(people, People2D):
+        joints = people.score.shape[1]
+        if joints != _J:
+            raise PeopleError(f"people have {joints} joints, {H36M17.name} has {_J}: convert the layout first")
+        return list(people.ids), people.xy_px, people.score.copy()
     for person in people:
         if person.score.shape != (_J,):
             raise PeopleError(
                 f"person {person.id!r} has {len(person.score)} joints, {H36M17.name} has {_J}: convert the layout first"
             )
-    return People2D(
-        ids=[person.id for person in people],
-        xy_px=np.array([person.xy_px for person in people], dtype=np.float32).reshape(-1, _J, 2),
-        score=np.array([person.score for person in people], dtype=np.float32).reshape(-1, _J),
-    )
+    xy_px = np.array([person.xy_px for person in people], dtype=np.float32).reshape(-1, _J, 2)
+    score = np.array([person.score for person in people], dtype=np.float32).reshape(-1, _J)
+    return [person.id for person in people], xy_px, score
 
 
 def _discount_outside(score: np.ndarray, xy_px: np.ndarray, margin: float, camera: Camera) -> None:

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -94,8 +95,10 @@ def px_from_rays(rays: np.ndarray, camera: Camera) -> np.ndarray:
         px = cv2.fisheye.distortPoints(rays.reshape(-1, 1, 2), camera.K, camera.D)
     else:
         px, _ = cv2.projectPoints(_homogeneous(rays).reshape(-1, 1, 3), zero, zero, camera.K, camera.D)
-    px, finite = px.reshape(rays.shape), np.isfinite(px).reshape(rays.shape)
-    return px if finite.all() else np.where(finite, px, _pinhole_px(rays, camera))
+    px = px.reshape(rays.shape)
+    if math.isfinite(px.sum()):  # then all are
+        return px
+    return np.where(np.isfinite(px), px, _pinhole_px(rays, camera))
 
 
 def _pinhole_px(rays: np.ndarray, camera: Camera) -> np.ndarray:

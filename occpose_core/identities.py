@@ -167,10 +167,11 @@ class Identities:
     def _bind(self, ids: list[str], rows: list[int], people: People) -> None:
         """Remember what the detector calls whom now; one whose id has gone to somebody else has none."""
         now = {people.ids[row]: name for row, name in zip(rows, ids, strict=True) if row >= 0 and name}
-        if now != self._detectors:
-            names = set(now.values())
-            kept = {name: self._detectors.get(name, "") for name in people.ids}
-            self._detectors = {name: now.get(name, "" if last in names else last) for name, last in kept.items()}
+        if now == self._detectors:
+            return
+        names = set(now.values())
+        kept = {name: self._detectors.get(name, "") for name in people.ids}
+        self._detectors = {name: now.get(name, "" if last in names else last) for name, last in kept.items()}
         for person, name in now.items():
             self._met.pop(name, None)  # so that the ids that were seen last come last
             self._met[name] = person
