@@ -24,7 +24,7 @@ test: setup ## lint, format check, type check, all tests
 	@$(IN_ENV) mypy
 	@$(IN_ENV) ROS_PYTHON_CHECK_FIELDS=1 OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
 
-bench: setup ## measure engines, pipeline and node on this machine
+bench: setup ## measure models, pipeline, node, replay and training on this machine
 	@$(IN_ENV) occpose bench
 
 soak: setup ## run the node for ten minutes at 60 Hz: does it grow, slow down, lose messages?

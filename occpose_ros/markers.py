@@ -30,14 +30,13 @@ LAYERS = {
     "filled_bones": "LINE_LIST",
     "labels": "TEXT_VIEW_FACING",
 }
-_FILLED_ALPHA = 0.6
+_STRENGTHS = np.array([[1.0], [0.6]], dtype=np.float32)  # alpha of measured and of filled joints that are sure
 _MIN_ALPHA = 0.12
 _ALPHA_STEPS = 128
 _JOINT_DIAMETER_M = 0.06
 _BONE_WIDTH_M = 0.025
 _TEXT_HEIGHT_M = 0.12
 _TEXT_ABOVE_HEAD_M = 0.2
-_BONES = np.array(H36M17.bones, dtype=np.int64)
 _NO_BYTES = np.zeros(0, dtype=np.uint8)
 
 
@@ -142,43 +141,46 @@ def _delete_all(base: dict[str, Any], types: MessageTypes) -> Any:
 
 
 def _person(skeleton: Skeleton3D, base: dict[str, Any], palette: _Palette, types: MessageTypes) -> list[Any]:
-    measured = skeleton.origin == Origin.MEASURED
-    usable = skeleton.origin != Origin.UNKNOWN
-    bone_measured = measured[_BONES].all(axis=1)
-    bone_filled = usable[_BONES].all(axis=1) & ~bone_measured
-    points = np.array([types.Point(x=x, y=y, z=z) for x, y, z in skeleton.joints_cam_m.tolist()], dtype=object)
-    confidence = confidence_of_sigma(skeleton.sigma_m)
+    # Lists, not arrays: a person has 17 joints, which a loop goes through faster than numpy is called.
+    origin, joints_cam_m = skeleton.origin.tolist(), skeleton.joints_cam_m.tolist()
+    points = [types.Point(x=x, y=y, z=z) for x, y, z in joints_cam_m]
+    alpha = np.clip(_STRENGTHS * confidence_of_sigma(skeleton.sigma_m), _MIN_ALPHA, 1.0)
+    steps = np.rint(alpha * _ALPHA_STEPS).astype(int).tolist()
+    measured = [joint for joint, of in enumerate(origin) if of == Origin.MEASURED]
+    filled = [joint for joint, of in enumerate(origin) if of == Origin.FILLED]
+    bones: tuple[list[int], list[int]] = [], []  # ends of measured ones, of others that can be drawn
+    for bone in H36M17.bones:
+        ends = {origin[joint] for joint in bone}
+        if Origin.UNKNOWN not in ends:
+            bones[Origin.FILLED in ends].extend(bone)
 
-    def vertices(
-        layer: str, joints: np.ndarray, size_m: float, rgb: tuple[float, float, float], strength: float
-    ) -> Any:
+    def vertices(layer: str, joints: list[int], size_m: float, rgb: tuple[float, float, float], row: int) -> Any:
         """Spheres at joints, or lines between each two of them, coloured joint by joint."""
-        if len(joints) == 0:
+        if not joints:
             return _delete(base, layer, types)
-        alpha = np.clip(strength * confidence[joints], _MIN_ALPHA, 1.0)
         fields = {
             "ns": base["ns"] + layer,
             "type": getattr(types.Marker, LAYERS[layer]),
             "scale": types.Vector3(x=size_m, y=size_m, z=size_m),
-            "points": points[joints].tolist(),
-            "colors": [palette[rgb, step] for step in np.rint(alpha * _ALPHA_STEPS).astype(int).tolist()],
+            "points": [points[joint] for joint in joints],
+            "colors": [palette[rgb, steps[row][joint]] for joint in joints],
         }
         return types.Marker(**base | fields)
 
     return [
-        vertices("joints", np.flatnonzero(measured), _JOINT_DIAMETER_M, MEASURED_RGB, 1.0),
-        vertices("bones", _BONES[bone_measured].ravel(), _BONE_WIDTH_M, MEASURED_RGB, 1.0),
-        vertices("filled_joints", np.flatnonzero(usable & ~measured), _JOINT_DIAMETER_M, FILLED_RGB, _FILLED_ALPHA),
-        vertices("filled_bones", _BONES[bone_filled].ravel(), _BONE_WIDTH_M, FILLED_RGB, _FILLED_ALPHA),
-        _label(skeleton, usable, base, types),
+        vertices("joints", measured, _JOINT_DIAMETER_M, MEASURED_RGB, 0),
+        vertices("bones", bones[0], _BONE_WIDTH_M, MEASURED_RGB, 0),
+        vertices("filled_joints", filled, _JOINT_DIAMETER_M, FILLED_RGB, 1),
+        vertices("filled_bones", bones[1], _BONE_WIDTH_M, FILLED_RGB, 1),
+        _label(skeleton, [joints_cam_m[joint] for joint in measured + filled], base, types),
     ]
 
 
-def _label(skeleton: Skeleton3D, usable: np.ndarray, base: dict[str, Any], types: MessageTypes) -> Any:
-    if not usable.any():
+def _label(skeleton: Skeleton3D, joints_cam_m: list[list[float]], base: dict[str, Any], types: MessageTypes) -> Any:
+    """Above the highest joint that can be drawn."""
+    if not joints_cam_m:
         return _delete(base, "labels", types)
-    joints_cam_m = skeleton.joints_cam_m[usable]
-    x, y, z = joints_cam_m[np.argmin(joints_cam_m[:, 1])].tolist()  # y points down
+    x, y, z = min(joints_cam_m, key=lambda joint_cam_m: joint_cam_m[1])  # y points down
     fields = {
         "ns": base["ns"] + "labels",
         "type": getattr(types.Marker, LAYERS["labels"]),
