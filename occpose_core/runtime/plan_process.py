@@ -63,12 +63,11 @@ def build_plan(
 
 def _start(request: PlanRequest, timing_cache: bytes) -> subprocess.Popen[bytes]:
     order = {**asdict(request), "onnx": str(request.onnx.resolve()), "timing_cache": len(timing_cache)}
-    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(Path(__file__).parents[2])]))
     return subprocess.Popen(
         [sys.executable, "-m", __spec__.name, json.dumps(order)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
+        cwd=Path(__file__).parents[2],  # where Python finds this very package, and nothing of the caller's folder
         start_new_session=True,  # Ctrl-C is for the node, which ends the build
     )
 

@@ -225,7 +225,8 @@ with EngineCache(Path(sys.argv[1])).lock(threading.Event(), lambda: None):
 def holder(cache: EngineCache) -> Iterator[subprocess.Popen[str]]:
     """Another process that builds."""
     command = [sys.executable, "-c", HOLD, str(cache.folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2], **pipes) as process:
         assert process.stdout is not None and process.stdout.readline() == "held\n"
         yield process
         process.kill()

@@ -85,7 +85,7 @@ def test_a_build_can_be_cancelled(early: bool) -> None:
 def test_a_builder_ends_when_nobody_waits_for_it_any_more() -> None:
     order = {"onnx": str(SMALL), "backend": "tensorrt-rtx", "batches": [1], "level": 3, "timing_cache": 0}
     command = [sys.executable, "-m", plan_process.__name__, json.dumps({**order, "compute_capabilities": CHIPS})]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command, cwd=WEIGHTS.parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert "share" in json.loads(process.stdout.readline())
         process.stdout.close()

@@ -24,6 +24,7 @@ from tests.core.pretended_gpu import GPU, pretend
 
 pytest.importorskip("tensorrt_rtx")
 
+ROOT = Path(__file__).parents[2]
 MODEL = WEIGHTS / "posegraphnet-masked.onnx"
 NAME = "posegraphnet-masked"
 KPTS, VISIBLE = np.ones((3, 1, 17, 2), np.float32), np.ones((3, 1, 17), np.float32)
@@ -240,8 +241,7 @@ assert load(sys.argv[1], "tensorrt-rtx").backend == "tensorrt-rtx"
 
 def test_two_processes_that_want_the_same_engine_build_it_once() -> None:
     command = [sys.executable, "-c", TOGETHER, str(MODEL)]
-    root = Path(__file__).parents[2]
-    processes = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate(timeout=60)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert sorted(said) == ["", "built\n"]
@@ -275,7 +275,8 @@ print(*(name for name in sys.modules if name.partition(".")[0] in large))
 def test_without_a_gpu_no_library_is_loaded() -> None:
     if _gpu_there():
         pytest.skip("there is a GPU")
-    done = subprocess.run([sys.executable, "-c", NOTHING_TOUCHED], check=True, capture_output=True, text=True)
+    command = [sys.executable, "-c", NOTHING_TOUCHED]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     reason, modules = done.stdout.splitlines()
     assert reason.startswith("auto takes onnxruntime, for there is no NVIDIA driver on this machine; ")
     assert not modules
