@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from occpose_core.camera import load_lens_models
-from occpose_core.runtime import Engine, load, preparation
+from occpose_core.runtime import Preparation, load, preparation
 from occpose_core.runtime.switching_engine import SwitchingEngine
+from occpose_core.runtime.tensorrt_library import LIBRARIES
 from occpose_core.tracking import load_solver
 
 UNCONFIGURED = {"model": "none", "engine": "none", "engine reason": "not configured", "engine preparation": "none"}
@@ -16,15 +17,16 @@ class NodeEngine:
     Making one loads the model, which takes a while; raises ModelFileError. Only `engine` may be used by another thread.
     """
 
-    engine: Engine
-
     def __init__(self, model: str, backend: str) -> None:
         load_lens_models()
         load_solver()
         self.engine = load(model, backend)
-        self._preparation = preparation(model, backend)
-        if self._preparation is not None:
-            self.engine = SwitchingEngine(self.engine, self._preparation)
+        self._preparation: Preparation | None = None
+        if self.engine.backend in LIBRARIES:  # nothing is better, but a GPU can be lost
+            self.engine = SwitchingEngine(load(model, "onnxruntime"), better=self.engine)
+        elif preparing := preparation(model, backend):
+            self._preparation = preparing
+            self.engine = SwitchingEngine(self.engine, preparing)
         self._told: set[str] = set()
 
     def start(self) -> None:
@@ -36,6 +38,11 @@ class NodeEngine:
         """Want nothing better any more; returns at once."""
         if self._preparation is not None:
             self._preparation.cancel()
+
+    @property
+    def breakdown(self) -> str:
+        """Why an engine no longer serves that should; else empty."""
+        return self.engine.breakdown if isinstance(self.engine, SwitchingEngine) else ""
 
     def values(self) -> dict[str, str]:
         """For the diagnostics."""

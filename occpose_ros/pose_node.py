@@ -195,6 +195,7 @@ class PoseNode(ManagedNode):
         fov_deg = self.parameters.assumed_fov_deg
         assumed = f": a field of view of {fov_deg:g} degrees is assumed" if fov_deg else ""
         strange_age = other_clock(self.statistics.age_s)
+        breakdown = self._engine.breakdown if self._engine is not None else ""
         cases = (
             (DiagnosticStatus.ERROR, error, error),
             (DiagnosticStatus.OK, self.state != "active", self.state),
@@ -202,6 +203,7 @@ class PoseNode(ManagedNode):
             (DiagnosticStatus.WARN, self.camera is None, f"no CameraInfo on {camera_info}{assumed}"),
             (DiagnosticStatus.WARN, dropped, f"dropped in {period.seconds:.1f} s: {dropped}"),
             (DiagnosticStatus.WARN, unheard, unheard),
+            (DiagnosticStatus.WARN, breakdown, breakdown),
             (DiagnosticStatus.WARN, strange_age, strange_age),
             (DiagnosticStatus.OK, period.rested and not period.answered, "idle: nobody listens"),
         )

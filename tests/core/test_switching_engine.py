@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from occpose_core.checkpoint import ModelFileError
 from occpose_core.pipeline import PosePipeline
 from occpose_core.runtime import DEFAULT_MODEL, load
 from occpose_core.runtime.engine import Engine
@@ -69,13 +70,21 @@ def test_when_the_better_engine_breaks_down_the_first_answers_the_same_image(alo
     )
 
 
+def test_an_engine_that_was_ready_from_the_start_has_a_first_to_fall_back_on(alone) -> None:
+    better, first = Counted(breaks_at=3), load(DEFAULT_MODEL)
+    engine = SwitchingEngine(first, better=better)
+    assert engine.backend == "counted"
+    assert_same(walk(engine), alone)
+    assert (better.calls, engine.backend) == (3, first.backend)
+
+
 def test_without_a_better_engine_the_first_serves_on(alone) -> None:
-    build = Build(ValueError("the disk is full"))
+    build = Build(ModelFileError("the chip is too old"))
     first = load(DEFAULT_MODEL)
     engine = switching(first, build)
     assert_same(walk(engine, build.end), alone)
     assert (engine.backend, engine.reason) == (first.backend, first.reason)
-    assert build.preparation.failure == "the better engine cannot be had: the disk is full"
+    assert build.preparation.failure == "the chip is too old"
 
 
 def test_what_is_ready_after_it_was_cancelled_does_not_take_over(alone) -> None:
@@ -93,7 +102,7 @@ def test_what_is_ready_after_it_was_cancelled_does_not_take_over(alone) -> None:
 
 
 def test_what_the_first_engine_cannot_do_is_an_error() -> None:
-    build = Build(ValueError("no GPU"))
+    build = Build(ModelFileError("the chip is too old"))
     engine = switching(Counted(breaks_at=1), build)
     build.end()
     with pytest.raises(RuntimeError, match="illegal memory access"):

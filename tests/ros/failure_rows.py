@@ -20,9 +20,10 @@ NODE, ADAPTERS, LIFE = "ros/test_pose_node.py::", "ros/test_adapters.py::", "ros
 PIPELINE, RUNTIME = "core/test_pipeline.py::", "core/test_runtime.py::"
 FAMILIES, INPUTS, IDENTITIES = "ros/test_families.py::", "ros/test_inputs.py::", "core/test_identities.py::"
 QUIRKS, CROWDS, CUTS = "ros/test_family_quirks.py::", "core/test_crowds.py::", "end_to_end/test_people.py::"
+CACHE, PREPARATION = "core/test_engine_cache.py::", "core/test_preparation.py::"
+CHANGE = "ros/test_node_engine.py::"
 FUZZ, SOAK = "ros/test_fuzz.py::", "end_to_end/test_soak.py::"
 BAD_INPUT = f"{NODE}test_bad_input_is_counted_and_the_next_message_answered"
-_TENSORRT = "there is no TensorRT engine yet, and so no engine cache: models run on ONNX Runtime or PyTorch"
 _GPU = "tests run without a GPU"
 
 ROWS = {
@@ -215,8 +216,16 @@ ROWS = {
     ),
     30: Row(
         case="TensorRT engine file damaged, or of another version or GPU",
-        answer="not applicable: model files are ONNX, see 31",
-        not_here=_TENSORRT,
+        answer="it is built anew while ONNX Runtime answers; what differs too much from it, or cannot be built, never"
+        " serves, and the diagnostics say why",
+        tests=(
+            f"{CACHE}test_a_plan_is_found_only_where_it_fits",
+            f"{CACHE}test_what_is_damaged_is_removed_and_can_be_stored_again",
+            f"{PREPARATION}test_a_plan_that_does_not_work_is_built_again",
+            f"{PREPARATION}test_an_engine_with_wrong_answers_never_serves_and_is_not_built_again",
+            f"{CHANGE}test_the_node_answers_meanwhile_and_changes_over_without_a_jump",
+        ),
+        not_here=f"what a plan does on a GPU: {_GPU}",
     ),
     31: Row(
         case="model file missing, damaged, empty, not by occpose, with other inputs or shapes, or that answers NaN",
@@ -229,13 +238,22 @@ ROWS = {
     32: Row(
         case="an engine's library or GPU is not there",
         answer="`auto` takes what works and says why in the diagnostics; an explicit `backend` fails to configure",
-        tests=(f"{RUNTIME}test_unknown_models_and_backends_are_refused",),
+        tests=(
+            f"{RUNTIME}test_unknown_models_and_backends_are_refused",
+            f"{PREPARATION}test_without_a_gpu_no_library_is_loaded",
+            f"{PREPARATION}test_a_backend_that_cannot_work_here_is_one_sentence",
+        ),
         not_here=f"a driver that does not fit: {_GPU}",
     ),
     33: Row(
         case="the engine runs out of memory",
-        answer="the message is counted as an error and the next one tried",
-        not_here=f"a GPU context that is lost for good: {_GPU}",
+        answer="a TensorRT engine gives way to ONNX Runtime, which answers the same message; else the message is counted"
+        " as an error and the next one tried",
+        tests=(
+            f"{CHANGE}test_a_breakdown_costs_no_image_and_is_told",
+            "core/test_switching_engine.py::test_when_the_better_engine_breaks_down_the_first_answers_the_same_image",
+        ),
+        not_here=f"a GPU that is lost for good: {_GPU}",
     ),
     34: Row(
         case="the network answers NaN",
@@ -247,8 +265,15 @@ ROWS = {
     ),
     35: Row(
         case="the disk is full, the cache cannot be written, or two nodes write it",
-        answer="not applicable: the node writes no files",
-        not_here=_TENSORRT,
+        answer="an engine that cannot be kept serves all the same, and the diagnostics say that it is built at every"
+        " start; one process builds, the others wait for it",
+        tests=(
+            f"{CACHE}test_a_full_disk_leaves_nothing_behind",
+            f"{CACHE}test_a_folder_that_cannot_be_made_is_one_sentence",
+            f"{CACHE}test_one_process_builds_at_a_time",
+            f"{CACHE}test_plans_that_others_could_have_put_there_are_not_read",
+            f"{PREPARATION}test_two_processes_that_want_the_same_engine_build_it_once",
+        ),
     ),
     36: Row(
         case="a parameter that makes no sense",

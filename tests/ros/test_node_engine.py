@@ -12,6 +12,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source yo
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import TransitionCallbackReturn
 
+from occpose_core.checkpoint import ModelFileError
 from occpose_ros import node_engine
 from tests.core.building import Build, Counted
 from tests.ros.graph import values
@@ -71,10 +72,10 @@ def poses_of_a_node_of_its_own(graph) -> list[np.ndarray]:
 
 
 def test_why_nothing_better_comes_is_told_once_and_the_node_goes_on(graph, offer, capfd):
-    build = offer(ValueError("the accuracy is not kept"))
+    build = offer(ModelFileError("the better engine must not serve"))
     graph.active()
     build.end()
-    told = "the better engine cannot be had: the accuracy is not kept"
+    told = "the better engine must not serve"
     for _ in range(3):
         graph.diagnosis(lambda values: values["engine preparation"] == told)
     assert graph.ask().people
@@ -90,6 +91,7 @@ def test_a_breakdown_costs_no_image_and_is_told(graph, offer):
     status = graph.diagnosis(lambda values: "counted broke down: CUDA error 700" in values["engine reason"])
     told = {pair.key: pair.value for pair in status.values}
     assert told["engine"].startswith("onnxruntime") and told["callback_errors"] == "0"
+    assert status.level == DiagnosticStatus.WARN and status.message.startswith("counted broke down")
 
 
 @pytest.mark.parametrize("end", ["trigger_cleanup", "trigger_shutdown"])
