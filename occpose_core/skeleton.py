@@ -204,6 +204,8 @@ def convert_keypoints(
             f" got {xy.shape} and {score.shape}; check that the layout matches the detector"
         )
     pairs, known = _sources(source, target)
-    target_score = np.where(known, score[..., pairs].min(axis=-1), 0.0).astype(np.float32)
+    scores = score[..., pairs]
+    target_score = np.where(known, np.minimum(scores[..., 0], scores[..., 1]), 0.0).astype(np.float32, copy=False)
     seen = np.where(target_score[..., None, None] > 0, xy[..., pairs, :], 0.0)
-    return seen.mean(axis=-2, dtype=np.float64).astype(np.float32), target_score
+    middle = (seen[..., 0, :] + seen[..., 1, :]) * 0.5
+    return middle.astype(np.float32, copy=False), target_score

@@ -18,8 +18,10 @@ def keypoints_from_occpose_msg(msg: Any, layout: str = "") -> KeypointsArray:
     joints = len(skeleton.joints)
     fitting = [person for person in msg.people if len(person.xy) == 2 * joints and len(person.score) == joints]
     dropped = Counter(wrong_joint_count=len(msg.people) - len(fitting))
-    xy_px = np.array([person.xy for person in fitting], dtype=np.float32).reshape(-1, joints, 2)
-    score = np.array([person.score for person in fitting], dtype=np.float32).reshape(-1, joints)
+    # in both worlds of messages each array is a buffer of float32, so this is one copy
+    raw = b"".join(values for person in fitting for values in (person.xy, person.score))
+    values = np.frombuffer(raw, dtype=np.float32).reshape(len(fitting), 3 * joints)
+    xy_px, score = values[:, : 2 * joints].reshape(-1, joints, 2), values[:, 2 * joints :]
     people = people_from_arrays([person.id for person in fitting], xy_px, score, skeleton, dropped)
     return KeypointsArray(
         stamp_ns=stamp_ns_from_msg(msg.header.stamp),
