@@ -10,7 +10,7 @@ from occpose_core.person import People
 from occpose_core.pipeline_config import PipelineConfig
 from occpose_core.types import Camera, Origin, ScaleSource, Skeleton3D, State
 
-_MEASURED, _FILLED = np.uint8(Origin.MEASURED), np.uint8(Origin.FILLED)
+_ORIGINS = np.array([Origin.FILLED, Origin.MEASURED], dtype=np.uint8)  # of hidden and of visible joints
 _SCALE_SOURCES = {source.value: source for source in ScaleSource}
 
 
@@ -26,8 +26,10 @@ def answer(
     if np.count_nonzero(people.since_s):
         grown = config.hold_growth_mps * np.minimum(people.since_s, config.hold_s)
         sigma = np.hypot(sigma, grown[:, None])
-    origin = np.where(seen.visible, _MEASURED, _FILLED)
-    origin[sigma > config.unknown_sigma_m] = Origin.UNKNOWN
+    origin = _ORIGINS.take(seen.visible)
+    unknown = sigma > config.unknown_sigma_m
+    if np.count_nonzero(unknown):
+        origin[unknown] = Origin.UNKNOWN
     columns = (
         people.ids,
         people.since_s.tolist(),
@@ -60,13 +62,13 @@ def _px(people: People, seen: Seen, joints: np.ndarray, filled_rays: np.ndarray 
     """(N, J, 2) float32: visible joints where they are seen, hidden ones where the network or their pose has them."""
     px, hidden = seen.xy_px.copy(), ~seen.visible
     if np.count_nonzero(hidden):
-        # of a person who is hidden entirely the network does not know how the root moves on
-        filled = (people.rows["answered_ns"] == people.stamp_ns) & seen.visible.any(axis=-1)
         if filled_rays is None:
             rays = rays_from_cam(joints)
-        elif np.count_nonzero(filled) == len(filled):
-            rays = filled_rays
-        else:
+        elif np.count_nonzero(people.since_s):
+            # of a person who is hidden entirely the network does not know how the root moves on
+            filled = (people.rows["answered_ns"] == people.stamp_ns) & seen.visible.any(axis=-1)
             rays = np.where(filled[:, None, None], filled_rays, rays_from_cam(joints))
+        else:
+            rays = filled_rays
         px[hidden] = px_from_rays(rays[hidden], camera)
     return px

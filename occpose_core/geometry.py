@@ -102,24 +102,25 @@ def place_root(joints_root_m: np.ndarray, rays: np.ndarray, weight: np.ndarray) 
     Where placed is False (fewer than two joints with weight, all rays equal, or the best place is not in front of the
     camera) the root is 0.
 
-    A joint at X, Y, Z from the root t is seen at u = (X + t_x) / (Z + t_z), so u Z - X = t_x - u t_z, and likewise for
+    A joint at X, Y, Z from the root t is seen at u = (X + t_x) / (Z + t_z), so X - u Z = u t_z - t_x, and likewise for
     v: linear in t. Minimising the weighted squares over t_x and t_y first leaves one equation for t_z.
     """
     weight, joints = np.asarray(weight, dtype=np.float64), np.asarray(joints_root_m, dtype=np.float64)
-    share = weight / np.maximum(weight.sum(axis=-1, keepdims=True), sys.float_info.min)
-    terms = np.empty((*weight.shape, 4))  # u, v, u Z - X, v Z - Y
-    terms[..., :2] = rays
-    terms[..., 2:] = rays * joints[..., 2:] - joints[..., :2]
-    mean = (share[..., None, :] @ terms)[..., 0, :]
-    terms -= mean[..., None, :]
-    products = np.swapaxes(terms[..., :2] * share[..., None], -1, -2) @ terms
-    variance = products[..., 0, 0] + products[..., 1, 1]  # of a single joint 0
-    covariance = products[..., 0, 2] + products[..., 1, 3]
-    solvable = variance > _MIN_RAY_VARIANCE
-    depth = -covariance / np.where(solvable, variance, 1.0)
-    nearest = np.where(weight > 0, joints[..., 2], np.inf).min(axis=-1) + depth
-    placed = solvable & (nearest > _NEAREST_M) & (depth > _NEAREST_M)
-    root = np.empty((*depth.shape, 3))
-    root[..., :2], root[..., 2] = mean[..., 2:] + mean[..., :2] * depth[..., None], depth
-    root[~placed] = 0.0
+    *people, count = weight.shape
+    share = weight / np.maximum(np.add.reduce(weight, axis=-1, keepdims=True), sys.float_info.min)
+    terms = np.empty((*people, count, 2, 2))  # (u, X - u Z) and (v, Y - v Z)
+    terms[..., 0] = rays
+    terms[..., 1] = joints[..., :2] - rays * joints[..., 2:]
+    mean = (share[..., None, :] @ terms.reshape(*people, count, 4)).reshape(*people, 2, 2)
+    terms -= mean[..., None, :, :]
+    spread = (share[..., None] * terms[..., 0]).reshape(*people, 1, 2 * count)
+    moments = spread @ terms.reshape(*people, 2 * count, 2)
+    variance, covariance = moments[..., 0, 0], moments[..., 0, 1]  # 0 of a single joint
+    depth = np.asarray(covariance / np.maximum(variance, _MIN_RAY_VARIANCE))
+    nearest = depth + np.minimum.reduce((weight > 0) * joints[..., 2], axis=-1)  # of the pelvis, too, which is 0
+    placed = np.asarray((variance > _MIN_RAY_VARIANCE) & (nearest > _NEAREST_M))
+    root = np.empty((*people, 3))
+    root[..., :2], root[..., 2] = mean[..., 0] * depth[..., None] - mean[..., 1], depth
+    if np.count_nonzero(placed) < placed.size:
+        root[~placed] = 0.0
     return root, placed

@@ -29,7 +29,8 @@ def rows_where(which: np.ndarray) -> Rows:
 class People:
     """N people: their unique `ids`; `rows` (N,) with the fields below; and the image that a step is about.
 
-    stamp_ns: of that image. since_s: (N,) seconds since the last lifted frame; inf for rows not started.
+    stamp_ns: of that image. since_s: (N,) seconds since the last lifted frame; inf for rows not started. newcomers: the
+    rows that were added since `advance`.
     fuse: whether to join the bones of hidden joints with those last measured. smooth: whether to smooth poses.
 
     rays (T, J, 2), score (T, J): the network's window in the camera frame, newest frame last; score 0 = not visible
@@ -50,7 +51,7 @@ class People:
     def __init__(self, window: int, state_size: int = 0, fuse: bool = True, smooth: bool = True) -> None:
         self._fuse, self._smooth = fuse, smooth
         self.ids: list[str] = []
-        self.stamp_ns, self.since_s = 0, np.zeros(0)
+        self.stamp_ns, self.since_s, self.newcomers = 0, np.zeros(0), slice(None)
         self._gone: dict[str, np.ndarray] = {}  # sizes of people who are not here, the last to leave last
         self.rows = np.zeros(
             0,
@@ -94,10 +95,12 @@ class People:
         """Whether everybody's stature is assumed, and the ground has told nothing of anybody's."""
         return not (np.count_nonzero(self.rows["source"]) or np.count_nonzero(self.rows["size"]["ground_s"]))
 
-    def advance(self, stamp_ns: int) -> None:
-        """Go on to the image of that stamp."""
+    def advance(self, stamp_ns: int, gap_s: float) -> None:
+        """Go on to the image of that stamp, without those who have not been lifted for gap_s."""
         self.stamp_ns = stamp_ns
         self.since_s = np.where(self.rows["started"], (stamp_ns - self.rows["measured_ns"]) * 1e-9, np.inf)
+        self.keep(self.since_s <= gap_s)
+        self.newcomers = slice(len(self), None)
 
     def add(self, ids: list[str]) -> None:
         """Append rows without a past, but for the statures of those who were here before."""
@@ -127,13 +130,11 @@ class People:
         self.since_s[which] = np.inf
 
     def push(self, rays: np.ndarray, score: np.ndarray) -> None:
-        """Append a frame to all windows: rays (N, J, 2), score (N, J). A row not started is filled with it."""
-        fresh = ~self.rows["started"]
+        """Append a frame to all windows: rays (N, J, 2), score (N, J). Those of newcomers are filled with it."""
         for window, frame in ((self.rows["rays"], rays), (self.rows["score"], score)):
             window[:, :-1] = window[:, 1:]
             window[:, -1] = frame
-            if np.count_nonzero(fresh):
-                window[fresh] = frame[fresh, None]
+            window[self.newcomers] = frame[self.newcomers, None]
 
     def pose_cam_m(self, velocity_time_s: float) -> tuple[np.ndarray, np.ndarray]:
         """Roots (N, 3) and joints (N, J, 3) now, if the root's velocity fades with velocity_time_s unseen."""
@@ -234,15 +235,18 @@ class People:
 
 
 def _depth_gain(joints_root_m: np.ndarray, visible: np.ndarray, dt_s: np.ndarray) -> np.ndarray:
-    """(R,) in [0, 1], how far to follow a new distance that comes from the visible joints of (R, J, 3).
+    """(R,) in [0, 1], how far to follow a new distance that comes from the visible joints of (R, J, 3), one at least.
 
     The variance of a distance is inverse to the squares by which the visible joints spread across the view. From half
     of the whole body's on it is followed at once; below, the less the smaller, and the more the longer ago the last.
     """
+    people, joints, _ = joints_root_m.shape
+    weight = np.empty((people, 2, joints))  # of the joints that are seen, and of the whole body's
+    weight[:, 0], weight[:, 1] = visible, 1.0
     xy = joints_root_m[..., :2]
-    weight = np.ones((len(visible), 2, visible.shape[1]))  # of the joints that are seen, and of the whole body's
-    weight[:, 0] = visible
-    joints = np.maximum(weight.sum(axis=-1), 1.0)
-    squares = (weight @ squared_lengths(xy)[..., None])[..., 0] - squared_lengths(weight @ xy) / joints
-    trust = np.minimum(2.0 * squares[:, 0] / np.maximum(squares[:, 1], sys.float_info.epsilon), 1.0) ** 2
-    return np.asarray(1.0 - (1.0 - trust) ** (dt_s / _FRAME_S))
+    squares = (weight @ squared_lengths(xy)[..., None])[..., 0]
+    squares -= squared_lengths(weight @ xy) / np.add.reduce(weight, axis=-1)
+    share = 2.0 * squares[:, 0] / np.maximum(squares[:, 1], sys.float_info.epsilon)
+    if np.count_nonzero(share >= 1.0) == len(share):
+        return np.ones(len(share))
+    return np.asarray(1.0 - (1.0 - np.minimum(share, 1.0) ** 2) ** (dt_s / _FRAME_S))

@@ -19,7 +19,7 @@ from occpose_core.admission import Seen, admit, count
 from occpose_core.answering import answer
 from occpose_core.camera import CameraView, PersonView
 from occpose_core.errors import OccposeError
-from occpose_core.geometry import place_root, stature_m
+from occpose_core.geometry import place_root
 from occpose_core.identities import Identities
 from occpose_core.person import People, Rows, rows_where
 from occpose_core.pipeline_config import PipelineConfig
@@ -118,8 +118,7 @@ class PosePipeline:
         if self._camera not in (None, camera) and refocused(self._camera, camera):
             refocus(self._people, self._camera, camera, seen)
         self._stamp_ns, self._camera = stamp_ns, camera
-        self._people.advance(stamp_ns)
-        self._people.keep(self._people.since_s <= self.config.gap_s)
+        self._people.advance(stamp_ns, self.config.gap_s)
         seen = self._identities.on_rows(ids, seen, self._people, self.config, dropped)
         if heights_m or self.config.target_height_m or not self._people.all_assumed:
             known_m = known_heights_m(self._people.ids, self.config.target_height_m, heights_m)
@@ -139,123 +138,105 @@ class PosePipeline:
         ahead_s: since the step before.
         """
         people, info, enough = self._people, self._engine.info, seen.enough(self.config)
-        asked = enough | info.remembers
-        which = rows_where(asked)
-        if info.streaming and np.count_nonzero(asked) < len(asked):
-            self._ask((~asked).nonzero()[0], ahead_s)  # the time of those who hide goes on too
-        if not np.count_nonzero(asked):
+        asked: Rows = slice(None) if info.remembers else rows_where(enough)
+        if info.streaming and not isinstance(asked, slice):
+            self._ask((~enough).nonzero()[0], ahead_s)  # the time of those who hide goes on too
+        if not len(enough[asked]):
             return None
-        view, lifted = self._ask(which, ahead_s)
-        lifted, finite = _finite(lifted)
+        view, lifted = self._ask(asked, ahead_s)
         assert lifted.joints_root_m is not None  # __init__ has refused other models
-        joints = _on_rows(view.to_cam(lifted.joints_root_m), which, asked)
-        usable = _on_rows(finite, which, asked) & (stature_m(joints) > _SMALLEST_STATURE_M)
-        if np.count_nonzero(usable) < np.count_nonzero(asked):
-            useless = asked & ~usable
+        joints = _on_rows(view.to_cam(lifted.joints_root_m), asked, len(people))
+        sigma = None if lifted.sigma_m is None else _on_rows(lifted.sigma_m, asked, len(people))
+        root, placeable = place_root(joints, seen.rays, seen.score)
+        poses = Placed(
+            joints_root=joints,
+            root=root,
+            sigma=np.where(seen.visible, *DEFAULT_SIGMA_M) if sigma is None else sigma,
+            rays=seen.rays,
+            visible=seen.visible,
+        )
+        usable = poses.stature_m > _SMALLEST_STATURE_M  # nobody is who was not asked, or of whom nothing finite is said
+        placed = usable & enough & placeable
+        if np.count_nonzero(placed) < len(placed):
+            useless = ~usable & (enough | info.remembers)
             count(dropped, "non_finite", useless)
+            count(dropped, "not_placed", usable & enough & ~placeable)
             people.restart(useless)
-        if lifted.sigma_m is None:
-            sigma = np.where(seen.visible, *DEFAULT_SIGMA_M)
-        else:
-            sigma = _on_rows(lifted.sigma_m, which, asked)
-        self._place(usable & enough, joints, sigma, seen, ground, dropped)
-        hidden = usable & ~enough
-        if np.count_nonzero(hidden):
-            self._predict(hidden.nonzero()[0], joints, sigma, seen)
-        return None if lifted.filled is None else _on_rows(view.rays(lifted.filled), which, asked)
+            hidden = (usable & ~enough).nonzero()[0]
+            self._predict(hidden, poses.at(hidden))
+        which = rows_where(placed)
+        self._place(which, poses if isinstance(which, slice) else poses.at(which), ground)
+        if lifted.filled is None:
+            return None
+        return _on_rows(view.rays(lifted.filled), asked, len(people))
 
     def _ask(self, which: Rows, ahead_s: float) -> tuple[PersonView | CameraView, Lifted]:
         """Run the network for some people, and keep what it wants to remember; its answers and their views."""
-        rows = self._people.rows
-        rays, score = rows["rays"][which], rows["score"][which].copy()
+        people, info = self._people, self._engine.info
+        rays, score = people.rows["rays"][which], people.rows["score"][which].copy()
         visible = score > 0
-        views = views_for(self._engine.info, rays, visible)
+        views = views_for(info, rays, visible)
         kpts = np.where(visible[..., None], views.normalise(rays), np.float32(0))
-        if self._engine.info.streaming:
+        if info.streaming:
             # rows are stepped together, so that all have the same time; newcomers have none, whenever they come
-            dt_s = np.where(rows["started"][which], np.float32(ahead_s), np.float32(FRAME_S))
-            lifted = self._engine.run(kpts, score, rows["state"][which].copy(), False, dt_s)
-            rows["state"][which] = lifted.state
+            dt_s = np.full(len(people), ahead_s, dtype=np.float32)
+            dt_s[people.newcomers] = FRAME_S
+            lifted = self._engine.run(kpts, score, people.rows["state"][which].copy(), False, dt_s[which])
+            people.rows["state"][which] = lifted.state
         else:
             lifted = self._engine.run(kpts, score)
-        return views.at(-1), lifted
+        return views.at(-1), _finite(lifted)
 
-    def _place(
-        self,
-        lifted: np.ndarray,
-        joints_root: np.ndarray,
-        sigma: np.ndarray,
-        seen: Seen,
-        ground: GroundPlane | None,
-        dropped: Counter[str],
-    ) -> None:
-        """Place poses (N, J, 3) with sigmas (N, J), as the network has them, scale them and take them into the rows.
-
-        lifted: (N,) bool, whose.
-        """
+    def _place(self, which: Rows, poses: Placed, ground: GroundPlane | None) -> None:
+        """Scale poses to the statures of their people, and take them into their rows."""
         people, config = self._people, self.config
-        root, placeable = place_root(joints_root, seen.rays, seen.score)
-        placed = lifted & placeable
-        count(dropped, "not_placed", lifted & ~placed)
-        which = rows_where(placed)
-        poses = Placed(
-            joints_root=joints_root[which],
-            root=root[which],
-            sigma=sigma[which],
-            rays=seen.rays[which],
-            visible=seen.visible[which],
-        )
-        since_s = people.since_s[which]
-        dt_s = np.where(since_s < np.inf, since_s, FRAME_S)
+        dt_s = people.since_s.copy()
+        dt_s[people.newcomers] = FRAME_S
         gain = self._engine.info.stature_gain
-        size = observe(people.rows["size"][which], poses, ground, dt_s, config.stature_time_s, gain)
-        scale = people.rows["height_m"][which] / network_stature_m(size)
+        size = observe(people.rows["size"][which], poses, ground, dt_s[which], config.stature_time_s, gain)
+        scale = (people.rows["height_m"][which] / network_stature_m(size))[:, None]
         people.update(
             which,
             config,
-            joints_root_m=poses.joints_root * scale[:, None, None],
-            root_cam_m=poses.root * scale[:, None],
-            sigma_m=poses.sigma * scale[:, None],
+            joints_root_m=poses.joints_root * scale[..., None],
+            root_cam_m=poses.root * scale,
+            sigma_m=poses.sigma * scale,
             size=size,
             visible=poses.visible,
         )
 
-    def _predict(self, which: Rows, joints_root: np.ndarray, sigma: np.ndarray, seen: Seen) -> None:
+    def _predict(self, which: Rows, poses: Placed) -> None:
         """Take the network's answer for people who show too little to be placed; their size and way stay the same."""
         rows = self._people.rows[which]
-        scale = rows["height_m"] / network_stature_m(rows["size"])
+        scale = (rows["height_m"] / network_stature_m(rows["size"]))[:, None]
         self._people.predict(
             which,
             self.config,
-            joints_root_m=joints_root[which] * scale[:, None, None],
-            sigma_m=sigma[which] * scale[:, None],
-            visible=seen.visible[which],
+            joints_root_m=poses.joints_root * scale[..., None],
+            sigma_m=poses.sigma * scale,
+            visible=poses.visible,
         )
 
 
-def _on_rows(values: np.ndarray, which: Rows, asked: np.ndarray) -> np.ndarray:
-    """Values of the people who were asked as values (N, ...) of all, 0 of the others."""
+def _on_rows(values: np.ndarray, which: Rows, people: int) -> np.ndarray:
+    """Values of some people as values (N, ...) of all, 0 of the others."""
     if isinstance(which, slice):
         return values
-    of_all = np.zeros((len(asked), *values.shape[1:]), dtype=values.dtype)
+    of_all = np.zeros((people, *values.shape[1:]), dtype=values.dtype)
     of_all[which] = values
     return of_all
 
 
-def _finite(lifted: Lifted) -> tuple[Lifted, np.ndarray]:
-    """The answers, but 0 for people of whom a number is not finite or a sigma negative; and (B,) bool: of all others.
-
-    What the network keeps of a person counts, too.
-    """
-    answers = {name: value.reshape(len(value), -1) for name, value in vars(lifted).items() if value is not None}
-    finite = np.ones(len(answers["joints_root_m"]), dtype=bool)
-    sure = lifted.sigma_m is None or lifted.sigma_m.min() >= 0
+def _finite(lifted: Lifted) -> Lifted:
+    """The answers, but 0 for people of whom a number that is said or kept is not finite, or a sigma is negative."""
+    answers = {name: value for name, value in vars(lifted).items() if value is not None}
     # A sum of squares is finite only if all numbers are, and takes one call.
-    if sure and all(math.isfinite(np.vdot(value, value)) for value in answers.values()):
-        return lifted, finite
-    for value in answers.values():
-        finite &= np.isfinite(value).all(axis=-1)
+    finite = math.isfinite(sum(np.vdot(value, value) for value in answers.values()))
+    if finite and (lifted.sigma_m is None or np.minimum.reduce(lifted.sigma_m, axis=None) >= 0):
+        return lifted
+    flat = {name: value.reshape(len(value), -1) for name, value in answers.items()}
+    right = np.all([np.isfinite(value).all(axis=-1) for value in flat.values()], axis=0)
     if lifted.sigma_m is not None:
-        finite &= (lifted.sigma_m >= 0).all(axis=-1)
-    rest = {name: np.where(finite[:, None], value, 0) for name, value in answers.items()}
-    return Lifted(**{name: value.reshape(getattr(lifted, name).shape) for name, value in rest.items()}), finite
+        right &= (lifted.sigma_m >= 0).all(axis=-1)
+    kept = {name: np.where(right[:, None], value, 0) for name, value in flat.items()}
+    return Lifted(**{name: value.reshape(answers[name].shape) for name, value in kept.items()})

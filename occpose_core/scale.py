@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
@@ -32,7 +33,7 @@ from occpose_core.geometry import (
     CHAIN_STARTS,
     STATURE_WEIGHTS,
     chain_bones,
-    squared_lengths,
+    lengths,
 )
 from occpose_core.pipeline_config import ASSUMED_HEIGHT_M, PipelineConfig
 from occpose_core.skeleton import H36M17
@@ -55,8 +56,7 @@ _BELIEVED_S = 2.0  # of the measurements of somebody who comes back
 # What is common to all measurements of a person, such as the network's idea of their build, and does not average out.
 _COMMON_SD = 0.025
 METRIC_SD = 0.05  # scales that are surer than this are called metric
-# Weights of bones: the least, and the power of the share of a bone that lies across the view.
-_UNSEEN, _ACROSS_POWER = 0.001, 2
+_UNSEEN = 0.001  # the least weight of a bone; else it is the square of the squared share that lies across the view
 _TINY = 1e-9
 
 _ANKLES, _KNEES, _HIPS = (H36M17.indices(f"left_{part}", f"right_{part}") for part in ("ankle", "knee", "hip"))
@@ -107,7 +107,22 @@ class Placed:
     rays: np.ndarray
     visible: np.ndarray
 
-    def at(self, rows: np.ndarray) -> Placed:
+    @cached_property
+    def bones(self) -> np.ndarray:
+        """(R, 8, 3) from the sole to the crown, as in geometry.chain_bones."""
+        return chain_bones(self.joints_root)
+
+    @cached_property
+    def bone_m(self) -> np.ndarray:
+        """(R, 8) their lengths."""
+        return lengths(self.bones)
+
+    @property
+    def stature_m(self) -> np.ndarray:
+        """(R,) by these poses alone."""
+        return np.asarray(self.bone_m @ STATURE_WEIGHTS)
+
+    def at(self, rows: slice | np.ndarray) -> Placed:
         """Some of them."""
         return Placed(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
 
@@ -191,15 +206,14 @@ def _average_bones(size: np.ndarray, poses: Placed, dt_s: np.ndarray, time_s: fl
 
     Bones that point at the camera, and those of hidden joints, come out too short, so they count less.
     """
-    bones, visible = chain_bones(poses.joints_root), poses.visible
-    squares = squared_lengths(bones)
-    along = (bones @ poses.root[..., None])[..., 0]  # times the distance of the root
-    across = 1.0 - along * along / np.maximum(squares * squared_lengths(poses.root)[:, None], _TINY)
-    seen = visible.take(CHAIN_ENDS, axis=-1) & visible.take(CHAIN_STARTS, axis=-1)
-    new = dt_s[:, None] * np.maximum(seen * across**_ACROSS_POWER, _UNSEEN)
-    now = size.copy()
+    toward = poses.root / lengths(poses.root)[:, None]
+    along = (poses.bones @ toward[..., None])[..., 0] / np.maximum(poses.bone_m, _TINY)
+    across = 1.0 - along * along
+    seen = poses.visible.take(CHAIN_ENDS, axis=-1) & poses.visible.take(CHAIN_STARTS, axis=-1)
+    new = dt_s[:, None] * np.maximum(seen * across * across, _UNSEEN)
     before_m, weight = size["bone_m"], size["bone_weight"] * np.exp(dt_s / -time_s)[:, None] + new
-    now["bone_weight"], now["bone_m"] = weight, before_m + new / weight * (gain * np.sqrt(squares) - before_m)
+    now = size.copy()
+    now["bone_weight"], now["bone_m"] = weight, before_m + new / weight * (gain * poses.bone_m - before_m)
     return now
 
 
@@ -269,8 +283,7 @@ def measure(size: np.ndarray, poses: Placed, ground: GroundPlane) -> tuple[np.nd
 def _leg(joints: np.ndarray) -> np.ndarray:
     """(R,) mean length of the legs, ankle to hip."""
     ankle, knee, hip = (joints[:, which] for which in (_ANKLES, _KNEES, _HIPS))
-    lengths = np.linalg.norm(ankle - knee, axis=-1) + np.linalg.norm(knee - hip, axis=-1)
-    return np.asarray(lengths.mean(axis=-1))
+    return np.asarray((lengths(ankle - knee) + lengths(knee - hip)).mean(axis=-1))
 
 
 def _box(poses: Placed) -> np.ndarray:

@@ -48,12 +48,13 @@ class OneEuro:
         trust: (...) in (0, 1], multiplies the cutoff. unit_m: (...) metres per unit of samples not in metres.
         """
         rate_hz = 1.0 / dt_s[..., None]  # 0 for a fresh start
-        rate = past["rate"] + _gain(self.rate_cutoff_hz, rate_hz) * ((sample - past["sample"]) * rate_hz - past["rate"])
-        now = np.empty_like(past)
-        now["sample"], now["rate"], now["answer"] = sample, rate, sample
+        rate, answer = past["rate"], sample
+        rate = rate + _gain(self.rate_cutoff_hz, rate_hz) * ((sample - past["sample"]) * rate_hz - rate)
         if self.min_cutoff_hz > 0:
-            cutoff_hz = (self.min_cutoff_hz + self.beta * unit_m * lengths(rate)) * trust
-            now["answer"] = past["answer"] + _gain(cutoff_hz[..., None], rate_hz) * (sample - past["answer"])
+            cutoff_hz = (self.min_cutoff_hz + self.beta * (unit_m * lengths(rate))) * trust
+            answer = past["answer"] + _gain(cutoff_hz[..., None], rate_hz) * (sample - past["answer"])
+        now = np.empty_like(past)
+        now["sample"], now["answer"], now["rate"] = sample, answer, rate
         return now
 
 

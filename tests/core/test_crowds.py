@@ -25,8 +25,7 @@ def test_ten_thousand_frames_of_new_ids_cost_no_memory():
     people, identities, config, sizes = People(1), Identities(), PipelineConfig(), []
     for frame in range(10_000):
         stamp = frame * SECOND // 30
-        people.advance(stamp)
-        people.keep(people.since_s <= config.gap_s)
+        people.advance(stamp, config.gap_s)
         persons = [standing(x, 0, 5) for x in ((0, 2) if frame % 20 == 0 else (0,))]
         _, seen = admit(persons, config, CAMERA, Counter())
         seen = identities.on_rows([f"{frame}", f"x{frame}"][: len(persons)], seen, people, config, Counter())
