@@ -129,15 +129,16 @@ class BagReader:
             yield
         except OccposeError:
             raise
-        except OSError as error:
-            raise BagError(
-                f"{self.path} cannot be read: {error.strerror or error}; check the path and its rights"
-            ) from None
-        except DAMAGE as error:
-            raise BagError(
-                f"{self.path} is not a readable ROS 2 bag ({reason_of(error)}); if a recording was cut off, try"
-                " `mcap recover` or `ros2 bag reindex`, else record it again"
-            ) from None
+        except (OSError, *DAMAGE) as error:
+            raise self._failure(error) from None
+
+    def _failure(self, error: BaseException) -> BagError:
+        if isinstance(error, OSError):
+            return BagError(f"{self.path} cannot be read: {error.strerror or error}; check the path and its rights")
+        return BagError(
+            f"{self.path} is not a readable ROS 2 bag ({reason_of(error)}); if a recording was cut off, try"
+            " `mcap recover` or `ros2 bag reindex`, else record it again"
+        )
 
     def topics_of(self, msgtype: str) -> list[str]:
         """All topics of a message type, in alphabetical order."""
@@ -198,8 +199,10 @@ class BagReader:
 
     def unpack(self, record: Record) -> Any:
         """What a message of this bag says."""
-        with self._damage():
+        try:  # not `with self._damage()`, which takes as long as a small message
             return self._reader.deserialize(record.raw, record.msgtype)
+        except DAMAGE as error:
+            raise self._failure(error) from None
 
 
 def _channel(topic: str, msgtype: str, store: Typestore, latched: bool) -> Channel:
