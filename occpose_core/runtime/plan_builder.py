@@ -11,6 +11,7 @@ from occpose_core.checkpoint import ModelFileError
 from occpose_core.runtime.tensorrt_library import TensorRtLibrary
 
 LEVEL = 3  # builder_optimization_level: TensorRT's own default
+_REASON = 300  # characters of what a library has logged
 _TYPICAL = 2  # people that the engine is made best for
 
 
@@ -39,29 +40,46 @@ def build(request: PlanRequest, progress: Callable[[float], None], timing_cache:
     Raises ModelFileError with the library's reason if it cannot be built.
     """
     library, errors = TensorRtLibrary(request.backend), list[str]()
+    try:
+        plan = _build(library, request, library.logger(errors.append), progress, timing_cache)
+    except ModelFileError:
+        raise
+    except Exception as error:  # what the library raises has no common base, and what it logs says more
+        raise _refusal(library, request, [*errors, str(error)]) from error
+    if plan is None:
+        raise _refusal(library, request, errors)
+    return plan
 
-    def refuse(reason: str) -> ModelFileError:
-        return ModelFileError(f"{request.backend} {library.version} cannot build {request.onnx}: {reason}")
 
-    logger = library.logger(errors.append)
+def _refusal(library: TensorRtLibrary, request: PlanRequest, errors: list[str]) -> ModelFileError:
+    reason = " ".join(" ".join(errors).split())[:_REASON] or "it gives no reason"
+    return ModelFileError(f"{request.backend} {library.version} cannot build {request.onnx}: {reason}")
+
+
+def _build(
+    library: TensorRtLibrary,
+    request: PlanRequest,
+    logger: Any,
+    progress: Callable[[float], None],
+    timing_cache: bytes,
+) -> Plan | None:
+    """The plan; None if the library refuses, after it has told its logger why."""
     builder = library.module.Builder(logger)
     network = library.network(builder)
-    parser = library.module.OnnxParser(network, logger)
-    if not parser.parse(request.onnx.read_bytes()) or not network.num_outputs:
-        reasons = [parser.get_error(index).desc() for index in range(parser.num_errors)]
-        raise refuse("; ".join(reasons or errors) or "it is no ONNX model")
+    if not library.module.OnnxParser(network, logger).parse(request.onnx.read_bytes()):
+        return None
     config = library.configuration(builder, request.level, request.compute_capabilities)
     config.add_optimization_profile(_profile(builder, network, request.batches))
-    config.progress_monitor = monitor = _monitor(library, progress)
+    config.progress_monitor = monitor = _monitor(library, progress)  # TensorRT does not keep it alive
     if library.times_tactics:
         # False: what another GPU or version has measured is refused, and a new cache taken
         given = config.create_timing_cache(timing_cache)
         if given is None or not config.set_timing_cache(given, False):
             config.set_timing_cache(config.create_timing_cache(b""), False)
     plan = builder.build_serialized_network(network, config)
-    del monitor  # TensorRT does not keep it alive
+    del monitor
     if plan is None:
-        raise refuse(errors[-1] if errors else "it gives no reason")
+        return None
     measured = bytes(config.get_timing_cache().serialize()) if library.times_tactics else b""
     return Plan(plan=bytes(plan), timing_cache=measured)
 

@@ -32,7 +32,9 @@ class TensorRtEngine:
         self._runtime = library.module.Runtime(self._logger)  # must live as long as the engine
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
-            raise ModelFileError(f"{library.backend} does not take the plan: {errors[-1] if errors else 'no reason'}")
+            raise ModelFileError(
+                f"{library.backend} does not take the plan: {errors[0] if errors else 'it gives no reason'}"
+            )
         self._outputs = [*info.outputs, *([_NEW_STATE] if info.streaming else [])]
         self._stream = Stream()
         self._buffers = _buffers(library, engine, input_names(info), self._outputs, max(info.batches))

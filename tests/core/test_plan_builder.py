@@ -52,7 +52,8 @@ def test_another_process_builds_the_same_and_tells_how_far_it_is() -> None:
             {"compute_capabilities": ((9, 0),)}, "does not build for compute capability 9.0; .*SM86", id="chip"
         ),
         pytest.param({"onnx": Path(__file__)}, "cannot build .*test_plan_builder.py", id="no model"),
-        pytest.param({"onnx": Path("/nowhere.onnx")}, "/nowhere.onnx", id="no file"),
+        pytest.param({"onnx": Path("/nowhere.onnx")}, "cannot build /nowhere.onnx: .*No such file", id="no file"),
+        pytest.param({"batches": (0, -1)}, "cannot build", id="numbers of people"),
         pytest.param(
             {"backend": "tensorrt"},
             r"needs the package tensorrt: pip install occpose\[tensorrt\]",
