@@ -23,7 +23,7 @@ ARGUMENTS = {
     "input": ("", "message family of the keypoints, as `pose_node --help` lists them", None),
     "layout": ("", "keypoint layout that replaces the one in the messages", None),
     "model": ("", "name of a shipped model (`occpose models` lists them) or path of an .onnx file", None),
-    "backend": ("", "inference engine: auto, onnxruntime or torch", None),
+    "backend": ("", "inference engine: auto, onnxruntime, torch, tensorrt or tensorrt-rtx", None),
     "person_height_m": ("", "stature of the people in metres, if you know it: it sets the scale", None),
     "mirror": ("", "the image is a mirror image: true or false", ["", *SWITCH]),
     "ground_frame": ("", "frame of TF whose x-y plane is the ground that people stand on: it sets the scale", None),

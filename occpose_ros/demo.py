@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 from occpose_core.checkpoint import ModelInfo
 from occpose_core.files import make_folder, refuse_existing
 from occpose_core.report import text_table, write_html, write_json
-from occpose_core.runtime import DEFAULT_MODEL, load
+from occpose_core.runtime import BACKENDS, DEFAULT_MODEL, load
 from occpose_ros.bag import BagReader, BagWriter, Record, typestore
 from occpose_ros.bag_report import latency_figures, make_report, tables
 from occpose_ros.interrupts import with_node
@@ -79,6 +79,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--bag", type=Path, default=SAMPLE, help="keypoints, camera_info and true skeletons (default: the sample)")
     add("--out", type=Path, default=Path("demo_out"), metavar="DIR", help="output folder (default: demo_out)")
     add("--model", default=DEFAULT_MODEL, help="a shipped model or an .onnx file (default: %(default)s)")
+    add("--backend", choices=["auto", *BACKENDS], default="auto", help="what runs it (default: %(default)s)")
     add("--force", action="store_true", help="overwrite the three files of an earlier demo; `make demo` does")
     return parser.parse_args(argv)
 
@@ -92,11 +93,12 @@ def run(args: argparse.Namespace) -> int:
         )
     outputs = Outputs(folder=args.out)
     outputs.refuse(args.force)
-    info = load(args.model).info  # a bad model gets its sentence here, before a process is started
+    info = load(args.model, args.backend).info  # a bad model gets its sentence here, before a process is started
     with BagReader(args.bag) as bag:
         topics = find_topics(bag)
         records = list(bag.messages())
-        recording = _play([r for r in records if r.topic in (topics.keypoints, topics.camera_info)], args.model)
+        played = [record for record in records if record.topic in (topics.keypoints, topics.camera_info)]
+        recording = _play(played, {"model": args.model, "backend": args.backend})
         answers = _unpack(recording, records[0].stamp_ns)
         with BagWriter(outputs.bag, force=args.force) as target:
             _write_bag(target, bag, records, answers)
@@ -109,10 +111,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _play(records: Sequence[Record], model: str) -> Recording:
-    """Start the node, play the records to it and stop it."""
+def _play(records: Sequence[Record], parameters: Mapping[str, str]) -> Recording:
+    """Start the node with these parameters, play the records to it and stop it."""
     cameras = [record.raw for record in records if record.msgtype.endswith("CameraInfo")]
-    with own_domain() as domain_id, NodeProcess({"model": model}) as node, Player(node.check) as player:
+    with own_domain() as domain_id, NodeProcess(parameters) as node, Player(node.check) as player:
         print(f"starting pose_node in DDS domain {domain_id}, on this machine only", flush=True)
         player.wait_until_ready(bytes(cameras[0]))
         print(f"playing {len(records) - len(cameras)} messages in real time", flush=True)

@@ -71,7 +71,12 @@ class NodeParameters:
         "a shipped model (`occpose models` lists them) or the path of an .onnx file",
         "the best that is shipped",
     )
-    backend: str = parameter("auto", "inference engine", "the best that this machine has", choices=["auto", *BACKENDS])
+    backend: str = parameter(
+        "auto",
+        "inference engine; `auto` begins with the one that is ready and goes over to TensorRT where it can be built",
+        "the best that this machine has",
+        choices=["auto", *BACKENDS],
+    )
     rectified: bool = parameter(
         False,
         "the keypoints are of a rectified image: P of CameraInfo holds, not K and D",

@@ -2,7 +2,8 @@
 
 Recordings of people are filmed by simulated cameras, a simulated detector looks at them, and a pattern hides joints.
 Every figure stands beside what the training-mean pose, the model's own last answer (held, or moved on at constant
-velocity) and the same model with nothing hidden achieve. The same command gives the same figures on every machine.
+velocity) and the same model with nothing hidden achieve. The same command gives the same figures on every machine, but
+for the rounding of what runs the model (`--backend`).
 
     occpose evaluate --model NAME --data motion.npz --pattern natural --max-frames 2000
     occpose evaluate --model NAME FILE.onnx --data motion.npz --json figures.json --html figures.html
@@ -29,7 +30,7 @@ from occpose_core.figures import figures_of
 from occpose_core.files import refuse_existing
 from occpose_core.occlusion import PATTERNS
 from occpose_core.report import text_table, write_html, write_json
-from occpose_core.runtime import Engine, load, model_path
+from occpose_core.runtime import BACKENDS, Engine, load, model_path
 from occpose_core.simulation import INPUTS, RIGS
 
 
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add: Any = parser.add_argument
     names = {"required": True, "nargs": "+", "action": "extend"}
     add("--model", **names, metavar="NAME_OR_FILE", help="a shipped model or an .onnx file")
+    add("--backend", choices=["auto", *BACKENDS], default="auto", help="what runs the models (default: %(default)s)")
     add("--data", **names, type=Path, metavar="FILE.npz", help="recordings of people")
     add("--pattern", nargs="+", action="extend", help=f"what is hidden: {', '.join(PATTERNS)} (default: all)")
     add("--pool", action="store_true", help="one row for all arguments of a pattern, taken in turns: k-missing, ...")
@@ -79,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     for path in filter(None, (args.json, args.html)):
         refuse_existing(path, args.force)
     groups = figure_patterns(args.pattern or list(PATTERNS), args.pool)
-    engines = [load(name) for name in args.model]
+    engines = [load(name, args.backend) for name in args.model]
     for engine in engines:
         check_mode(engine, args.mode, args.rate)
     data = [read_sequences(path) for path in args.data]
@@ -134,7 +136,8 @@ def _figures(
     """The JSON file: what was measured, on what, and the results."""
     files = [{"file": file.path.name, "sha256": file.sha256, "license": file.license} for file in data]
     described = ("name", "family", "form", "parameters", "window", "look_ahead_s", "interval_radii")
-    hashes = [hashlib.sha256(model_path(name).read_bytes()).hexdigest() for name in args.model]
+    suffix = ".onnx" if args.backend == "auto" else BACKENDS[args.backend][0]
+    hashes = [hashlib.sha256(model_path(name, suffix).read_bytes()).hexdigest() for name in args.model]
     models = [
         {**{key: getattr(engine.info, key) for key in described}, "engine": engine.backend, "sha256": sha256}
         for engine, sha256 in zip(engines, hashes, strict=True)

@@ -119,6 +119,14 @@ def test_all_frames_are_scored_without_a_limit(evaluate: Callable[..., list[dict
     assert windows["frames"] == -(-sum(LENGTHS) // 27)
 
 
+def test_what_runs_the_model_can_be_chosen(evaluate: Callable[..., list[dict]], data: Path, capsys) -> None:
+    arguments = ("--pattern", "natural", "--max-frames", "20")
+    assert evaluate(*arguments, "--backend", "onnxruntime", name="1.json") == evaluate(*arguments, name="2.json")
+    refused = ["evaluate", "--model", "posegraphnet-masked", "--data", str(data), *arguments, "--backend", "torch"]
+    assert main(refused) == 2
+    assert "not shipped as .safetensors; choose another backend" in capsys.readouterr().err
+
+
 def test_other_splits_and_rates(evaluate: Callable[..., list[dict]]) -> None:
     (result,) = evaluate("--pattern", "natural", "--split", "train", "--rate", "15")
     assert result["frames"] == 25

@@ -30,7 +30,7 @@ COMMAND = [sys.executable, "-m", "occpose_ros.demo"]
 def out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One whole run of the demo."""
     folder = tmp_path_factory.mktemp("demo") / "out"
-    subprocess.run([*COMMAND, "--out", str(folder)], check=True, timeout=180)
+    subprocess.run([*COMMAND, "--out", str(folder), "--backend", "onnxruntime"], check=True, timeout=180)
     yield folder
 
 
@@ -117,12 +117,24 @@ def test_interrupting_leaves_no_process_and_no_half_file(tmp_path: Path, number:
         demo.kill()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        pytest.param(["--model", "strem-s"], "unknown model 'strem-s'; did you mean 'stream-s'?", id="no such model"),
+        pytest.param(["--model", str(SAMPLE.with_suffix(".onnx"))], "no model file at", id="no such file"),
+        pytest.param(
+            ["--model", "posegraphnet-masked", "--backend", "torch"],
+            "model 'posegraphnet-masked' is not shipped as .safetensors; choose another backend",
+            id="not for this backend",
+        ),
+    ],
+)
 def test_a_bad_model_gets_one_sentence_before_anything_starts(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
 ) -> None:
-    assert main(["--out", str(tmp_path), "--model", "strem-s"]) == 2
+    assert main(["--out", str(tmp_path), *arguments]) == 2
     said = capsys.readouterr()
-    assert said.err.startswith("demo: unknown model 'strem-s'; did you mean 'stream-s'?")
+    assert said.err.startswith(f"demo: {sentence}")
     assert said.out == ""
 
 

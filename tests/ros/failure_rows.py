@@ -247,8 +247,8 @@ ROWS = {
     ),
     33: Row(
         case="the engine runs out of memory",
-        answer="a TensorRT engine gives way to ONNX Runtime, which answers the same message; else the message is counted"
-        " as an error and the next one tried",
+        answer="a TensorRT engine gives way to ONNX Runtime, which answers the same message; else the message is"
+        " counted as an error and the next one tried",
         tests=(
             f"{CHANGE}test_a_breakdown_costs_no_image_and_is_told",
             "core/test_switching_engine.py::test_when_the_better_engine_breaks_down_the_first_answers_the_same_image",
