@@ -141,6 +141,7 @@ def told_symptoms():
 def test_troubleshooting_names_what_the_nodes_say():
     pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source your ROS")
     from occpose_ros.diagnostics import Statistics
+    from occpose_ros.node_engine import UNCONFIGURED
 
     statistics = Statistics()
     source = "\n".join(path.read_text() for path in sorted((ROOT / "occpose_ros").rglob("*.py")))
@@ -155,7 +156,7 @@ def test_troubleshooting_names_what_the_nodes_say():
     _, values = statistics.report()
     others = [name for name in re.findall(r"`([^`]+)`", "".join(cells)) if not name.startswith("dropped.")]
     topics_and_fields = {"skeletons", "lost_ids", "std_dev", "camera_info", "overlay", "state"}
-    assert set(others) <= set(values) | topics_and_fields
+    assert set(others) <= {*values, *UNCONFIGURED, *topics_and_fields}
 
 
 @pytest.mark.needs_ros
