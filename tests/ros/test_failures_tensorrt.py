@@ -51,7 +51,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def at_once(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The builder hands out the plan that it has built before: some tests need not see the real one at work."""
     (path,) = built.rglob("*.plan")
-    plan = Plan(plan=path.read_bytes(), half=False)
+    plan = Plan(plan=path.read_bytes())
     monkeypatch.setattr(tensorrt_loading, "build_plan", lambda *_: plan)
 
 
