@@ -71,6 +71,28 @@ def test_visible_joints_and_bone_lengths_stay(scene: dict[str, np.ndarray]) -> N
     np.testing.assert_allclose(length, expected, atol=EXACT)
 
 
+def test_a_joint_moves_with_all_hidden_joints_before_it(scene: dict[str, np.ndarray]) -> None:
+    """Bone by bone from the pelvis on, for any joints that hide."""
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        scene["visible"] = rng.random((2, JOINTS)) < 0.5
+        joints, _ = fuse(**scene)
+        expected = scene["joints_root_m"].copy()
+        for parent, child in H36M17.bones:
+            alone = fuse(**(scene | {"visible": np.broadcast_to(np.arange(JOINTS) != child, (2, JOINTS))}))[0]
+            bone = alone[:, child] - alone[:, parent]
+            hidden = ~scene["visible"][:, child, None]
+            expected[:, child] = np.where(hidden, expected[:, parent] + bone, expected[:, child])
+        np.testing.assert_allclose(joints, expected, atol=EXACT)
+
+
+def test_nothing_changes_where_all_is_seen(scene: dict[str, np.ndarray]) -> None:
+    scene["visible"][:] = True
+    joints, sigma = fuse(**scene)
+    np.testing.assert_array_equal(joints, scene["joints_root_m"])
+    np.testing.assert_array_equal(sigma, scene["sigma_m"])
+
+
 def test_both_sources_make_surer_than_either(scene: dict[str, np.ndarray]) -> None:
     _, sigma = fuse(**scene)
     np.testing.assert_allclose(sigma[:, WRIST], 0.1 / np.sqrt(2))

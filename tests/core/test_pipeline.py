@@ -273,6 +273,29 @@ def test_people_do_not_influence_each_other(seed):
                 assert (a.state, a.origin.tolist()) == (b.state, b.origin.tolist())
 
 
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param(lambda: CardboardEngine(window=3, sigma=0.1, filled=True), id="window"),
+        pytest.param(lambda: CardboardEngine(), id="neither sigma nor 2D"),
+        pytest.param(load, id="remembers"),
+    ],
+)
+def test_nobody_is_answered_otherwise_because_somebody_hides(engine):
+    """Where all people are seen, and none is new, a step leaves out what only others need."""
+    both, alone = pipeline(engine()), pipeline(engine())
+    for frame in range(10):
+        person = standing(0.02 * frame, 0, 5, id="a", hidden=ARM if frame % 3 else ())
+        companion = standing(1.5, 0, 6, id="b", hidden=H36M17.joints[2:] if frame == 6 else ())
+        people = [person] if frame in (3, 4, 5) else [person, companion]
+        output = both.step(people, frame * FRAME, CAMERA)
+        (expected,) = alone.step([person], frame * FRAME, CAMERA).skeletons
+        (skeleton,) = [each for each in output.skeletons if each.id == "a"]
+        for name in ("joints_cam_m", "sigma_m", "kpts_px"):
+            np.testing.assert_allclose(getattr(skeleton, name), getattr(expected, name), rtol=FLOAT32, atol=FLOAT32)
+        assert (skeleton.origin == expected.origin).all()
+
+
 @settings(max_examples=25)
 @given(seed=seeds)
 def test_the_order_of_people_does_not_matter(seed):
@@ -614,6 +637,14 @@ def test_a_broken_answer_is_not_published_and_not_remembered(spoil):
     fresh = pipeline(Faulty(spoil)).step(people, 0, CAMERA)
     again, first = ({s.id: s for s in o.skeletons}["a"] for o in (output, fresh))
     assert again.joints_cam_m.tobytes() == first.joints_cam_m.tobytes()
+
+
+def test_a_huge_answer_is_not_a_broken_one():
+    engine = Faulty(put("sigma_m", 1e30))  # whose square is beyond single precision
+    engine.active = True
+    (skeleton,) = pipeline(engine).step([standing(0, 0, 5)], 0, CAMERA).skeletons
+    assert (skeleton.origin == Origin.UNKNOWN).all()
+    assert skeleton.sigma_m == pytest.approx(np.full(JOINTS, 1e30), rel=0.1)
 
 
 def test_people_who_cannot_be_placed_are_held():
