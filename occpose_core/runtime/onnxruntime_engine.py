@@ -9,14 +9,15 @@ import numpy as np
 import onnxruntime
 
 from occpose_core.checkpoint import ModelFileError, ModelInfo
+from occpose_core.checksum import check
 from occpose_core.runtime.engine import Lifted, input_names, inputs_for
 
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 _NEW_STATE = "new_state"
 
 
-def _session(path: Path, model: bytes | None = None) -> onnxruntime.InferenceSession:
-    """A session of a file, or of a model that was made from it."""
+def _session(path: Path, model: bytes) -> onnxruntime.InferenceSession:
+    """A session of a file's content, or of a model that was made from it."""
     options = onnxruntime.SessionOptions()
     # No threads but the caller's: a robot's other processes need the cores, and these models are small.
     options.intra_op_num_threads = 1
@@ -28,7 +29,7 @@ def _session(path: Path, model: bytes | None = None) -> onnxruntime.InferenceSes
     available = onnxruntime.get_available_providers()
     providers = [provider for provider in _PROVIDERS if provider in available]
     try:
-        return onnxruntime.InferenceSession(path if model is None else model, options, providers=providers)
+        return onnxruntime.InferenceSession(model, options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
         raise ModelFileError(f"ONNX Runtime cannot load {path}: {str(error).splitlines()[0]}") from error
 
@@ -47,7 +48,11 @@ class OnnxRuntimeEngine:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise ModelFileError(f"no model file at {path}; `occpose models` lists the shipped ones")
-        self._path, self._session = path, _session(path)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
+        self._path, self._session = path, _session(path, content)
         self.info = ModelInfo.from_metadata(self._session.get_modelmeta().custom_metadata_map, path)
         inputs = [value.name for value in self._session.get_inputs()]
         outputs = [value.name for value in self._session.get_outputs()]
@@ -59,6 +64,7 @@ class OnnxRuntimeEngine:
                 f"{path} has inputs {inputs} and outputs {outputs}, expected {', '.join(expected)} and"
                 f" {', '.join(self._outputs)}; export it again"
             )
+        check(content, path)
         device = self._session.get_providers()[0].removesuffix("ExecutionProvider").lower()
         self.backend = f"onnxruntime-{device}"
         self.reason = _reason(device)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
-from occpose_core.checkpoint import ModelInfo  # noqa: E402
+from occpose_core.checkpoint import METADATA_KEY, ModelFileError, ModelInfo  # noqa: E402
+from occpose_core.checksum import check, with_checksum  # noqa: E402
 from occpose_core.export import TOLERANCES_M, ExportError, export_onnx  # noqa: E402
 from occpose_core.export.films import films  # noqa: E402
 from occpose_core.export.graph import OPSET, count_nodes  # noqa: E402
 from occpose_core.models import build, describe  # noqa: E402
-from occpose_core.runtime import load  # noqa: E402
+from occpose_core.runtime import WEIGHTS, load, shipped_models  # noqa: E402
 
 HALF, SINGLE = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
 NEVER_IN_HALF = {
@@ -104,3 +108,33 @@ def test_engines_are_compared_on_random_masked_and_detected_people() -> None:
     hidden = (made["golden"].visible == 0).all(dim=2)
     assert hidden.any() and not hidden[:, 0].any(), "detected people are lost for some images"
     assert all(film.kpts.isfinite().all() and film.kpts.abs().max() < 10 for film in made.values())
+
+
+# --- checksum
+
+
+@given(st.binary(max_size=300), st.data())
+def test_no_bit_of_a_file_changes_unnoticed(content: bytes, data: st.DataObject) -> None:
+    whole = with_checksum(content)
+    check(whole, Path("model.onnx"))
+    damaged = bytearray(whole)
+    damaged[data.draw(st.integers(0, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    for changed in (bytes(damaged), whole[:-1], whole + b"\0", content, b""):
+        with pytest.raises(ModelFileError, match="model.onnx is not as it was exported"):
+            check(changed, Path("model.onnx"))
+
+
+def test_the_checksum_is_an_entry_of_the_metadata(in_half: Path) -> None:
+    entries = {entry.key: entry.value for entry in onnx.load(in_half).metadata_props}
+    assert set(entries) == {METADATA_KEY, "sha256"}
+    content = in_half.read_bytes()
+    assert entries["sha256"] == hashlib.sha256(content[: -len(with_checksum(b""))]).hexdigest()
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_the_metadata_of_shipped_files_are_complete(name: str) -> None:
+    info = load(name).info
+    measured = info.training["export"]
+    assert measured["opset"] == OPSET
+    assert measured["nodes"] == count_nodes(onnx.load(WEIGHTS / f"{name}.onnx"))
+    assert max(measured["max_difference"].values()) <= TOLERANCES_M[info.precision]

@@ -109,7 +109,7 @@ def rewrite_info(path: Path, **changes: object) -> None:
     info = ModelInfo.from_metadata({p.key: p.value for p in proto.metadata_props}, path)
     del proto.metadata_props[:]
     proto.metadata_props.add(key=METADATA_KEY, value=dataclasses.replace(info, **changes).to_json())
-    onnx.save(proto, path)
+    save(proto, path)
 
 
 def strip_metadata(path: Path) -> None:
@@ -117,7 +117,25 @@ def strip_metadata(path: Path) -> None:
 
     proto = onnx.load(path)
     del proto.metadata_props[:]
-    onnx.save(proto, path)
+    save(proto, path)
+
+
+def save(proto: object, path: Path) -> None:
+    from tests import onnx_files
+
+    onnx_files.save(proto, path)
+
+
+def flip_a_bit(path: Path) -> None:
+    """What a bad disk does to a weight; the number stays finite and the graph as it was."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def forget_checksum(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rindex(b"sha256") - 4])  # from the tag and length of its entry on
 
 
 @pytest.mark.parametrize(
@@ -131,6 +149,8 @@ def strip_metadata(path: Path) -> None:
         pytest.param(lambda path: rewrite_info(path, layout="coco17"), "layout 'coco17'", id="layout"),
         pytest.param(lambda path: rewrite_info(path, normalisation="screen"), "normalisation 'screen'", id="screen"),
         pytest.param(lambda path: rewrite_info(path, outputs=("filled",)), "export it again", id="outputs"),
+        pytest.param(flip_a_bit, "its checksum does not fit", id="a bit"),
+        pytest.param(forget_checksum, "its checksum does not fit", id="no checksum"),
     ],
 )
 def test_wrong_model_files_are_refused(exported: Path, damage: object, says: str) -> None:

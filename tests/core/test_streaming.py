@@ -30,6 +30,7 @@ from occpose_core.pipeline_config import PipelineConfig  # noqa: E402
 from occpose_core.runtime import Engine, Lifted, load  # noqa: E402
 from occpose_core.skeleton import H36M17  # noqa: E402
 from occpose_core.types import Keypoints2D, Origin, State  # noqa: E402
+from tests import onnx_files  # noqa: E402
 from tests.core import walkers  # noqa: E402
 from tests.core.cardboard import CAMERA, FIGURE, JOINTS, STATURE_M, standing  # noqa: E402
 from tests.core.standing_stream import RADII, info_of, standing_stream  # noqa: E402
@@ -139,7 +140,7 @@ def test_a_file_that_is_not_told_the_time_it_wants_is_refused(files: dict[str, P
 
     proto = onnx.load(files["onnxruntime"])
     proto.metadata_props[0].value = dataclasses.replace(load(files["onnxruntime"]).info, timed=False).to_json()
-    onnx.save(proto, tmp_path / "wrong.onnx")
+    onnx_files.save(proto, tmp_path / "wrong.onnx")
     with pytest.raises(ModelFileError, match="inputs .*dt_s.* expected kpts, visible, state and"):
         load(tmp_path / "wrong.onnx")
 

@@ -30,9 +30,18 @@ def truncated(path: Path, share: float) -> None:
 def rewritten(path: Path, change) -> None:
     """The shipped model with a change of its ONNX."""
     onnx = pytest.importorskip("onnx")
+    from tests import onnx_files
+
     proto = onnx.load(SHIPPED)
     change(proto)
-    onnx.save(proto, path)
+    onnx_files.save(proto, path)
+
+
+def flip_a_bit(path: Path) -> None:
+    """What a bad disk does to one weight: the number is another, but a number."""
+    data = bytearray(SHIPPED.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
 
 
 def rename_input(proto) -> None:
@@ -100,6 +109,7 @@ def can_be_mended(graph, node, **parameters):
         pytest.param(lambda path: rewritten(path, forget_metadata), "was not exported by occpose", id="another's"),
         pytest.param(lambda path: rewritten(path, shrink_state), "cannot be run", id="shape"),
         pytest.param(lambda path: rewritten(path, spoil_weights), "is not finite: the file is damaged", id="weights"),
+        pytest.param(flip_a_bit, "its checksum does not fit", id="one bit"),
     ],
 )
 def test_row_31_a_bad_model_file_fails_to_configure_and_can_be_mended(graph, tmp_path, capfd, damage, words):
