@@ -108,12 +108,10 @@ def input_names(info: ModelInfo) -> list[str]:
 def inputs_for(
     info: ModelInfo, kpts: np.ndarray, visible: np.ndarray, state: np.ndarray | None, dt_s: np.ndarray | None
 ) -> dict[str, np.ndarray]:
-    """The arguments of Engine.run that a model takes, by their input_names, in single precision."""
-    people = len(kpts)
-    given = {
-        "kpts": kpts,
-        "visible": visible,
-        "dt_s": np.full(people, FRAME_S) if dt_s is None else dt_s,
-        "state": np.zeros((people, info.state_size)) if state is None else state,
-    }
-    return {name: given[name].astype(np.float32, copy=False) for name in input_names(info)}
+    """The arguments of Engine.run that a model takes, by their input_names and in that order, in single precision."""
+    given = {"kpts": kpts, "visible": visible}
+    if info.timed:
+        given["dt_s"] = np.full(len(kpts), FRAME_S) if dt_s is None else dt_s
+    if info.streaming:
+        given["state"] = np.zeros((len(kpts), info.state_size)) if state is None else state
+    return {name: np.asarray(values, dtype=np.float32) for name, values in given.items()}
