@@ -113,7 +113,7 @@ class EngineCache:
         except OSError as error:
             raise self._unusable("written", error) from error
         except OutputError as error:
-            raise CacheError(f"the engine cache is not used: {error}") from error
+            raise CacheError(f"the engine cache cannot be written: {error}") from error
 
     @contextlib.contextmanager
     def lock(self, cancelled: threading.Event, waits: Callable[[], None]) -> Iterator[None]:

@@ -110,7 +110,7 @@ class TensorRtModel:
                 if blob:
                     self._cache.write(name, blob)
         except CacheError as error:
-            engine.reason += f"; it has to be built at every start, for {error}"
+            engine.reason += f"; it has to be built at every start: {error}"
         if refused:
             raise ModelFileError(f"{self.title} must not serve: {refused}")
         return engine

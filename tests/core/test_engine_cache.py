@@ -179,7 +179,7 @@ def full_disk() -> Iterator[None]:
 
 
 def test_a_full_disk_leaves_nothing_behind(cache: EngineCache, full_disk: None) -> None:
-    with pytest.raises(CacheError, match="the engine cache is not used: cannot write .*key.plan: File too large"):
+    with pytest.raises(CacheError, match="the engine cache cannot be written: cannot write .*key.plan: File too large"):
         stored(cache)
     assert cache.read("key") is None
     assert not list(cache.folder.iterdir())

@@ -221,7 +221,7 @@ def test_without_a_place_to_keep_it_an_engine_still_serves(monkeypatch: pytest.M
     engine = finished(preparation(MODEL)).poll()
     assert engine is not None and engine.backend == "tensorrt-rtx"
     assert (
-        "has to be built at every start, for the engine cache /proc/occpose/engines cannot be written" in engine.reason
+        "has to be built at every start: the engine cache /proc/occpose/engines cannot be written" in engine.reason
     )
     assert len(builds) == 1 and preparation(MODEL) is not None
 
