@@ -40,10 +40,10 @@ class Seen:
         return np.asarray(self.shown >= config.min_visible_joints)
 
     def on_rows(self, rows: np.ndarray, count: int) -> Seen:
-        """Person i moved to row rows[i] of `count`; a negative row leaves the person out, other rows see nothing."""
+        """Person i moved to row rows[i] of `count`; a row of -1 leaves the person out, other rows see nothing."""
         if rows.tolist() == list(range(count)):
             return self
-        kept = rows >= 0
+        kept = rows >= 0 if -1 in rows.tolist() else slice(None)
         to = rows[kept]
 
         def moved(values: np.ndarray) -> np.ndarray:

@@ -90,7 +90,7 @@ class Identities:
         theirs = expected if bearers == list(range(len(people))) else expected.at(bearer)
         at_home = surely_fit(seen.rays, seen.visible, seen.shown, theirs, self._trust.bonus)
         if -1 in bearers:
-            at_home &= bearer >= 0
+            at_home &= bearer >= 0  # theirs is then of anybody
         if at_home.all():
             self._trust.learn(right=len(ids), wrong=0)
             return bearer, jumped
@@ -113,13 +113,13 @@ class Identities:
     ) -> None:
         """Write into `rows` and `jumped` of _find about those whose rows are -1 so far; bearer: (P,) row of the id."""
         known = ((bearer >= 0) & (rows < 0)).nonzero()[0]
-        fit = misfit(seen.rays[known], seen.visible[known], expected.at(bearer[known]))
-        sure = fit <= self._trust.bonus  # nobody could fit so much better that the id would count less
-        rows[known[sure]] = bearer[known[sure]]
-        doubtful = known[~sure]
-        if len(doubtful):
-            given = seen.rays[doubtful], seen.visible[doubtful], expected.at(bearer[doubtful])
-            jumped[doubtful] = median_m(*given) > config.jump_m + config.jump_mps * given[-1].since_s
+        if len(known):
+            given = seen.rays[known], seen.visible[known], expected.at(bearer[known])
+            sure = misfit(*given) <= self._trust.bonus  # nobody could fit so much better that the id would count less
+            rows[known[sure]] = bearer[known[sure]]
+            if not sure.all():
+                far = median_m(*given) > config.jump_m + config.jump_mps * given[-1].since_s
+                jumped[known] = far & ~sure
         asking = ((rows < 0) & (seen.shown > 0)).nonzero()[0]
         if self._trust.believed:
             asking = np.array([person for person in asking if not self._forgotten(ids[person])], dtype=np.int64)

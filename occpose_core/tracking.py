@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from occpose_core.geometry import lengths, squared_lengths
 from occpose_core.skeleton import H36M17
 
 # How far real people are from where they are predicted, as standard deviations at once and for each second unseen (m),
@@ -69,7 +70,7 @@ class Expected:
 
 def median_m(rays: np.ndarray, visible: np.ndarray, expected: Expected) -> np.ndarray:
     """(N,) median distance of the visible joints (N, J, 2), (N, J) from where they are expected; 0 of none."""
-    away_m = np.linalg.norm(rays - expected.rays, axis=-1) * expected.depth_m[:, None]
+    away_m = lengths(_away_m(rays, visible, expected))
     ordered = np.sort(np.where(visible, away_m, np.inf), axis=-1)
     joints = visible.sum(axis=-1)
     median = ordered[np.arange(len(ordered)), np.maximum(joints - 1, 0) // 2]
@@ -77,21 +78,19 @@ def median_m(rays: np.ndarray, visible: np.ndarray, expected: Expected) -> np.nd
 
 
 def surely_fit(rays: np.ndarray, visible: np.ndarray, shown: np.ndarray, expected: Expected, most: float) -> np.ndarray:
-    """(N,) bool: people whose misfit is at most `most`, but for a few who need a closer look.
+    """(N,) bool: people whose misfit is at most `most`, but for a few of them, who need a closer look.
 
-    rays: (N, J, 2). visible: (N, J) bool. shown: (N,) how many are.
-
-    A bound of `misfit`, for a third of its time. Place and shape share the mean square of the distances between them;
-    so at most the larger of both weights comes on all of it, and everything is as vague as for the longest unseen.
+    rays: (N, J, 2). visible: (N, J) bool. shown: (N,) how many are. Costs half of `misfit`, by a bound: what place and
+    shape err adds up to the mean square of the distances, so it weighs at most what the heavier of them would, at the
+    shortest time unseen; and everybody is as vague as after the longest.
     """
-    away_m = (rays - expected.rays) * expected.depth_m[:, None, None] * visible[..., None]
-    square_sum = np.square(away_m).reshape(len(away_m), -1) @ _ONES
+    square_sum = _square_sum(_away_m(rays, visible, expected))
     since_s = expected.since_s.tolist()
     place_sd, shape_sd = _PLACE_M + _PLACE_MPS * min(since_s), _SHAPE_M + _SHAPE_MPS * min(since_s)
-    # weights of the mean square: 1 / place_sd**2 and freedom / shape_sd**2, which both grow with the number of joints
     left = most - _vague(max(since_s), _SHAPE_FREEDOM)
-    joints = visible.shape[-1] / _SHAPE_FREEDOM
-    return np.asarray(square_sum <= np.minimum(left * place_sd**2 * shown, left * shape_sd**2 * joints))
+    if_place = left * place_sd**2 * shown
+    if_shape = left * shape_sd**2 * visible.shape[-1] / _SHAPE_FREEDOM  # joints cancel out: each adds freedom
+    return np.asarray(square_sum <= np.minimum(if_place, if_shape))
 
 
 def misfit(rays: np.ndarray, visible: np.ndarray, expected: Expected) -> np.ndarray:
@@ -101,15 +100,24 @@ def misfit(rays: np.ndarray, visible: np.ndarray, expected: Expected) -> np.ndar
     """
     since_s, shown = expected.since_s, visible.sum(axis=-1)
     joints = np.maximum(shown, 1)
-    away_m = np.where(visible[..., None], (rays - expected.rays) * expected.depth_m[:, None, None], 0.0)
-    shift_m = away_m.sum(axis=-2) / joints[..., None]
-    shift_sq = (shift_m**2).sum(axis=-1)
-    shape_sq = np.maximum((away_m**2).sum(axis=(-1, -2)) / joints - shift_sq, 0.0)
+    away_m = _away_m(rays, visible, expected)
+    shift_sq = squared_lengths(away_m.sum(axis=-2) / joints[..., None])
+    shape_sq = np.maximum(_square_sum(away_m) / joints - shift_sq, 0.0)
     shape_var = (_SHAPE_M + _SHAPE_MPS * since_s) ** 2
     place_var = (_PLACE_M + _PLACE_MPS * since_s) ** 2 + shape_var / joints
     freedom = _SHAPE_FREEDOM / visible.shape[-1] * shown
     fit = shift_sq / place_var + freedom * shape_sq / shape_var + _vague(since_s, freedom)
     return np.asarray(np.where(shown > 0, fit, 0.0))
+
+
+def _away_m(rays: np.ndarray, visible: np.ndarray, expected: Expected) -> np.ndarray:
+    """(..., N, J, 2) how far visible joints are from where they are expected, at the depth of the root; 0 of others."""
+    return np.asarray((rays - expected.rays) * (expected.depth_m[:, None] * visible)[..., None])
+
+
+def _square_sum(away_m: np.ndarray) -> np.ndarray:
+    """(..., N) sum of the squares of (..., N, J, 2)."""
+    return np.asarray(np.square(away_m).reshape(*away_m.shape[:-2], len(_ONES)) @ _ONES)
 
 
 def _vague(since_s: np.ndarray | float, freedom: np.ndarray | float) -> np.ndarray | float:
