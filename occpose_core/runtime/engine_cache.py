@@ -70,19 +70,16 @@ class EngineCache:
 
     def read(self, key: str) -> CachedPlan | None:
         """The plan of a key; None if there is none. What is damaged is removed, and is none."""
-        try:
-            described = json.loads(self._read(f"{key}.json"))
-            plan = self._read(f"{key}.plan")
-            if hashlib.sha256(plan).hexdigest() == described["sha256"]:
-                with contextlib.suppress(OSError):  # a folder that can only be read
-                    (self.folder / f"{key}.json").touch()
-                return CachedPlan(plan=plan, metadata=described["metadata"], refused=described["refused"])
-        except CacheError:
-            raise
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            pass  # none, or half of one: what is left of it goes
-        self.discard(key)
-        return None
+        description, plan = self._read(f"{key}.json"), self._read(f"{key}.plan")
+        if description is None:
+            return None  # and what else is there stays: another process may be about to write the description
+        cached = _understood(description, plan or b"")
+        if cached is None:
+            self.discard(key)
+        else:
+            with contextlib.suppress(OSError):  # a folder that can only be read
+                (self.folder / f"{key}.json").touch()
+        return cached
 
     def store(self, key: str, cached: CachedPlan, facts: dict[str, Any]) -> None:
         """Keep a plan; facts: what else its description tells a reader."""
@@ -100,10 +97,9 @@ class EngineCache:
 
     def read_blob(self, name: str) -> bytes:
         """What `write` has kept under a name, to save time; empty if nothing, or it cannot be read."""
-        try:
-            return self._read(name)
-        except (FileNotFoundError, CacheError):
-            return b""
+        with contextlib.suppress(CacheError):
+            return self._read(name) or b""
+        return b""
 
     def write(self, name: str, content: bytes) -> None:
         """Keep something under a name: it is there whole, or not at all."""
@@ -145,12 +141,13 @@ class EngineCache:
             raise self._unusable("locked", error) from error
         return True
 
-    def _read(self, name: str) -> bytes:
+    def _read(self, name: str) -> bytes | None:
+        """The content of a file, None if there is none."""
         try:
             self._check_folder()
             return (self.folder / name).read_bytes()
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise FileNotFoundError(name) from error
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except OSError as error:
             raise self._unusable("read", error) from error
 
@@ -174,3 +171,14 @@ class EngineCache:
             for path in self.folder.glob(".*"):  # of processes that were killed while they wrote
                 if time.time() - path.stat().st_mtime > _ABANDONED_S:
                     path.unlink(missing_ok=True)
+
+
+def _understood(description: bytes, plan: bytes) -> CachedPlan | None:
+    """A plan with its description, None if one of them is damaged."""
+    try:
+        described = json.loads(description)
+        if hashlib.sha256(plan).hexdigest() != described["sha256"]:
+            return None
+        return CachedPlan(plan=plan, metadata=described["metadata"], refused=described["refused"])
+    except (ValueError, KeyError, TypeError):
+        return None

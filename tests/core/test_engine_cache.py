@@ -106,7 +106,6 @@ def half(path: Path) -> None:
         pytest.param("key.json", lambda path: os.truncate(path, 0), id="no byte of the description"),
         pytest.param("key.json", lambda path: path.write_text("[1]"), id="another description"),
         pytest.param("key.json", lambda path: path.write_bytes(b"\xff\xfe"), id="no text"),
-        pytest.param("key.json", Path.unlink, id="no description"),
     ],
 )
 def test_what_is_damaged_is_removed_and_can_be_stored_again(
@@ -116,6 +115,15 @@ def test_what_is_damaged_is_removed_and_can_be_stored_again(
     assert cache.read("key") is None
     assert not list(cache.folder.iterdir())
     assert stored(cache).read("key") == PLAN
+
+
+def test_a_plan_whose_description_is_still_to_come_is_left_alone(cache: EngineCache) -> None:
+    description = stored(cache).folder / "key.json"
+    written = description.read_bytes()
+    description.unlink()
+    assert cache.read("key") is None
+    description.write_bytes(written)
+    assert cache.read("key") == PLAN
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])
