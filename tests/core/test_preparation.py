@@ -20,7 +20,7 @@ from occpose_core.runtime import WEIGHTS, Preparation, load, preparation, tensor
 from occpose_core.runtime.engine_cache import EngineCache
 from occpose_core.runtime.plan_builder import Plan, PlanRequest
 from occpose_core.runtime.preparation import CancelledError, Say
-from tests.core.pretended_gpu import GPU, pretend
+from tests.core.pretended_gpu import pretend
 
 pytest.importorskip("tensorrt_rtx")
 
@@ -220,9 +220,7 @@ def test_without_a_place_to_keep_it_an_engine_still_serves(monkeypatch: pytest.M
     assert load(MODEL).backend == "onnxruntime-cpu"
     engine = finished(preparation(MODEL)).poll()
     assert engine is not None and engine.backend == "tensorrt-rtx"
-    assert (
-        "has to be built at every start: the engine cache /proc/occpose/engines cannot be written" in engine.reason
-    )
+    assert "has to be built at every start: the engine cache /proc/occpose/engines cannot be written" in engine.reason
     assert len(builds) == 1 and preparation(MODEL) is not None
 
 
@@ -245,66 +243,3 @@ def test_two_processes_that_want_the_same_engine_build_it_once() -> None:
     said = [process.communicate(timeout=60)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert sorted(said) == ["", "built\n"]
-
-
-# --- the real library, on a machine without a GPU
-
-
-def test_an_engine_that_is_built_but_not_taken_is_one_sentence(
-    cache: EngineCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if _gpu_there():
-        pytest.skip("there is a GPU")
-    monkeypatch.setattr(tensorrt_loading, "find_gpu", lambda: GPU)
-    prepared = finished(preparation(MODEL))
-    assert prepared.poll() is None
-    assert prepared.failure.startswith("tensorrt-rtx does not take the plan: ")
-    assert not list(cache.folder.iterdir())
-
-
-NOTHING_TOUCHED = """
-import sys
-from occpose_core.runtime import load, preparation
-print(load().reason)
-assert preparation() is None and preparation(backend="tensorrt-rtx") is None
-large = ("tensorrt", "tensorrt_rtx", "cuda", "torch", "onnx")
-print(*(name for name in sys.modules if name.partition(".")[0] in large))
-"""
-
-
-def test_without_a_gpu_no_library_is_loaded() -> None:
-    if _gpu_there():
-        pytest.skip("there is a GPU")
-    command = [sys.executable, "-c", NOTHING_TOUCHED]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    reason, modules = done.stdout.splitlines()
-    assert reason.startswith("auto takes onnxruntime, for there is no NVIDIA driver on this machine; ")
-    assert not modules
-
-
-def _gpu_there() -> bool:
-    from occpose_core.runtime.cuda import NoGpuError, find_gpu
-
-    try:
-        find_gpu()
-    except NoGpuError:
-        return False
-    return True
-
-
-@pytest.mark.parametrize("backend", ["tensorrt", "tensorrt-rtx"])
-def test_a_backend_that_cannot_work_here_is_one_sentence(backend: str) -> None:
-    if _gpu_there():
-        pytest.skip("there is a GPU")
-    with pytest.raises(ModelFileError, match=f"backend {backend} (needs the package|cannot run .*no NVIDIA driver)"):
-        load(MODEL, backend)
-
-
-def test_without_a_library_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "installed", list)
-    assert load(MODEL).reason.startswith("auto takes onnxruntime, for no TensorRT is installed; ")
-    assert preparation(MODEL) is None
-
-
-def test_what_torch_runs_has_nothing_better() -> None:
-    assert preparation(WEIGHTS / "stream-s.safetensors") is None

@@ -18,7 +18,7 @@ from occpose_core.checkpoint import ModelFileError
 from occpose_core.runtime import WEIGHTS
 from occpose_core.runtime.accuracy import largest_difference, refusal
 from occpose_core.runtime.buckets import chunks
-from occpose_core.runtime.cuda import CudaError, NoGpuError, call, find_gpu
+from occpose_core.runtime.cuda import CudaError, call
 from occpose_core.runtime.engine import Lifted
 from occpose_core.runtime.onnxruntime_engine import OnnxRuntimeEngine
 from occpose_core.runtime.tensorrt_engine import TensorRtEngine
@@ -154,26 +154,7 @@ def test_what_a_streaming_engine_remembers_wrongly_is_found() -> None:
     assert largest_difference(Forgetful(), reference) > 0.01
 
 
-# --- without a GPU
-
-
-def test_no_driver_is_said_without_a_call_of_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_library(name: str) -> None:
-        raise OSError(f"{name}: cannot open shared object file")
-
-    monkeypatch.setattr("ctypes.CDLL", no_library)
-    monkeypatch.setattr("occpose_core.runtime.cuda.cudart", lambda: pytest.fail("CUDA was called"))
-    with pytest.raises(NoGpuError, match="there is no NVIDIA driver on this machine"):
-        find_gpu.__wrapped__()
-
-
-def test_a_driver_that_does_not_work_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda = pytest.importorskip("cuda.bindings.runtime")
-    if not cuda.cudaGetDeviceCount()[0].value:
-        pytest.skip("there is a GPU")
-    monkeypatch.setattr("ctypes.CDLL", lambda name: None)
-    with pytest.raises(NoGpuError, match="the NVIDIA driver cannot be used: cudaGetDeviceCount fails with cudaError"):
-        find_gpu.__wrapped__()
+# --- CUDA itself
 
 
 def test_failed_calls_raise_with_their_name() -> None:
