@@ -13,6 +13,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -145,6 +146,7 @@ def _write(line: Connection, path: Path, markers: bool) -> None:
 @contextlib.contextmanager
 def _not_for_children() -> Iterator[None]:
     """Ctrl-C goes to every process of a terminal; those that start meanwhile are deaf to it, and end with this one."""
+    resource_tracker.ensure_running()  # else it starts now, and lets signals through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

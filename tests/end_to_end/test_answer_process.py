@@ -54,7 +54,9 @@ def alone(short: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_processes_write_what_one_writes(short: Path, alone: Path, tmp_path: Path) -> None:
+    """Ctrl-C, which reaches both, is for the first one alone."""
     with AnswerProcess(tmp_path / "out.mcap") as process:
+        os.kill(process.pid, signal.SIGINT)
         replay_into(short, process)
     assert (tmp_path / "out.mcap").read_bytes() == alone.read_bytes()
     assert os.listdir(tmp_path) == ["out.mcap"]
