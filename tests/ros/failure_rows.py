@@ -240,8 +240,9 @@ ROWS = {
         answer="`auto` takes what works and says why in the diagnostics; an explicit `backend` fails to configure",
         tests=(
             f"{RUNTIME}test_unknown_models_and_backends_are_refused",
-            f"{PREPARATION}test_without_a_gpu_no_library_is_loaded",
-            f"{PREPARATION}test_a_backend_that_cannot_work_here_is_one_sentence",
+            "core/test_without_gpu.py::test_a_driver_that_does_not_work_is_said",
+            "core/test_without_gpu.py::test_without_a_gpu_no_library_is_loaded",
+            "core/test_without_gpu.py::test_a_backend_that_cannot_work_here_is_one_sentence",
         ),
         not_here=f"a driver that does not fit: {_GPU}",
     ),
