@@ -176,7 +176,7 @@ class PosePipeline:
         rays, score = people.rows["rays"][which], people.rows["score"][which].copy()
         visible = score > 0
         views = views_for(info, rays, visible)
-        kpts = np.where(visible[..., None], views.normalise(rays), np.float32(0))
+        kpts = views.normalise(rays) * visible[..., None]
         if info.streaming:
             # rows are stepped together, so that all have the same time; newcomers have none, whenever they come
             dt_s = np.full(len(people), ahead_s, dtype=np.float32)
