@@ -17,6 +17,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from occpose_core.runtime import cuda as runtime_cuda
 from occpose_core.runtime import device_buffers, tensorrt_loading
 from occpose_core.runtime.cuda import Gpu
 from occpose_core.runtime.tensorrt_library import TensorRtLibrary
@@ -59,6 +60,9 @@ class PretendedCuda:
         return (SUCCESS,)
 
     cudaFree = cudaFreeHost = cudaStreamDestroy = cudaGraphDestroy = cudaGraphExecDestroy = _free
+
+    def cudaGetLastError(self) -> tuple[Any, ...]:
+        return (SUCCESS,)
 
     def cudaMalloc(self, size: int) -> tuple[Any, ...]:
         return SUCCESS, self._new((ctypes.c_byte * size)())
@@ -185,7 +189,8 @@ def pretend(
     """
     cuda = PretendedCuda(spoilt=recordable is None)
     library = PretendedLibrary(cuda, onnx, error_m, recordable is not False)
-    monkeypatch.setattr(device_buffers, "cudart", lambda: cuda)
+    for module in (runtime_cuda, device_buffers):
+        monkeypatch.setattr(module, "cudart", lambda: cuda)
     monkeypatch.setattr(tensorrt_loading, "find_gpu", lambda: GPU)
     monkeypatch.setattr(tensorrt_loading, "TensorRtLibrary", lambda backend: library)
     return cuda, library
