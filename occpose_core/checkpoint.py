@@ -28,6 +28,7 @@ NORMALISATION = "person-view"  # camera.PersonView
 RAYS = "rays"  # undistorted, in the camera frame, whose axes the answer has: the model looks at the person itself
 SCREEN = "screen"  # the papers' image coordinates: for their training and evaluation, not for live use
 LIVE = (NORMALISATION, RAYS)  # what an engine can be given
+PRECISIONS = ("fp32", "fp16")  # in which an exported graph computes its layers
 HALF_FROM = 1024  # tensors of fewer elements are always stored in single precision
 
 
@@ -82,6 +83,8 @@ class ModelInfo:
             raise ModelFileError(f"the stature gain of {self.name} must lie in 0.5 to 2, got {self.stature_gain}")
         if not self.batches or min(self.batches) < 1 or list(self.batches) != sorted(set(self.batches)):
             raise ModelFileError(f"the batches of {self.name} must be growing positive numbers, got {self.batches}")
+        if self.precision not in PRECISIONS:
+            raise ModelFileError(f"unknown precision {self.precision!r} of {self.name}; known: {', '.join(PRECISIONS)}")
 
     @property
     def lifts(self) -> bool:

@@ -2,14 +2,21 @@
 
 OUT gets NAME.onnx and, for a single network, its checkpoint NAME.safetensors. With --filling the lifter and the
 filling network that guesses its missing joints become one model. `--half-weights` halves the files: large weights are
-stored in half precision, arithmetic stays in single. Needs torch and onnx: pip install 'occpose[train]'.
+stored in half precision, arithmetic stays in single. `--precision fp16` lets the layers compute in half precision; what
+it cannot hold (norms, softmax, memory, geometry, inputs and outputs) stays in single. Needs torch and onnx:
+pip install 'occpose[train]'.
 
 A model with a window of frames becomes a streaming one: it takes each frame once and hands back what it wants to
 remember of it, the state of each person. Its answers are the same, and a live step costs a fraction. `--windowed` keeps
 the whole window as the input.
 
+The answers are compared with torch's on random, masked and detected people. `--engine` has the file built by TensorRT
+too: for the GPU of this machine, into the cache that the node takes it from, and compared once more; or, with
+`--compute-capability`, for GPUs elsewhere, to see that it can be built.
+
     occpose export lcn --out exported
     occpose export runs/lcn/lcn.safetensors --filling runs/filling/filling.safetensors --out exported
+    occpose export stream-s --out exported --precision fp16 --engine tensorrt-rtx --compute-capability 8.6,8.9
 """
 
 from __future__ import annotations
@@ -18,10 +25,16 @@ import argparse
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from occpose_core.checkpoint import PRECISIONS
 from occpose_core.errors import OccposeError
 from occpose_core.files import make_folder, refuse_existing
 from occpose_core.runtime import model_path
+from occpose_core.runtime.tensorrt_library import LIBRARIES
+
+if TYPE_CHECKING:
+    from occpose_core.checkpoint import ModelInfo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +44,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="DIR", help="folder to write to; made if it is not there")
     add("--filling", metavar="MODEL", help="checkpoint of the filling network to put before this lifter")
     add("--name", help="name of the exported model (default: the checkpoint's)")
+    add("--precision", choices=PRECISIONS, default="fp32", help="that layers compute in (default: fp32)")
     add("--half-weights", action="store_true", help="store large weights in half precision")
     add("--windowed", action="store_true", help="do not make a streaming model of one with a window")
+    add(
+        "--batch",
+        type=_numbers,
+        metavar="N,...",
+        help="numbers of people that TensorRT engines are made for; fewer are filled up, more are divided (default:"
+        " 1,2,4,8,16)",
+    )
+    add("--engine", choices=list(LIBRARIES), help="build the engine of this library, and compare its answers too")
+    add(
+        "--compute-capability",
+        type=_capabilities,
+        default=(),
+        metavar="X.Y,...",
+        help="only build, for GPUs like these; for --engine tensorrt-rtx",
+    )
     add("--force", action="store_true", help="overwrite existing files")
     add("--json", action="store_true", help="print what was measured as JSON")
 
@@ -46,13 +75,18 @@ def run(args: argparse.Namespace) -> int:
         raise OccposeError(f"export needs the package {error.name!r}: pip install 'occpose[train]'") from error
     from occpose_core.checkpoint import load_checkpoint, save_checkpoint
     from occpose_core.export import can_stream, export_onnx, round_weights
+    from occpose_core.export.engines import check_possible
     from occpose_core.models import with_filling
 
+    if args.engine:
+        check_possible(args.engine, args.compute_capability)
+    elif args.compute_capability:
+        raise OccposeError("--compute-capability says what --engine tensorrt-rtx is built for: give that too")
     model, info = load_checkpoint(model_path(args.model, ".safetensors"))
     if args.filling:
         filling, _ = load_checkpoint(model_path(args.filling, ".safetensors"))
         model, info = with_filling(filling, model, info)
-    info = dataclasses.replace(info, name=args.name or info.name)
+    info = dataclasses.replace(info, name=args.name or info.name, batches=args.batch or info.batches)
     if args.windowed and info.remembers:
         raise OccposeError(f"model {info.name} has no window: leave out --windowed")
     targets = [
@@ -63,16 +97,51 @@ def run(args: argparse.Namespace) -> int:
         refuse_existing(target, args.force)
     if args.half_weights:
         round_weights(model)
-    exported = export_onnx(model, info, targets[0], args.half_weights, can_stream(model) and not args.windowed)
+    streaming = can_stream(model) and not args.windowed
+    exported = export_onnx(model, info, targets[0], args.half_weights, streaming, args.precision)
     for target in targets[1:]:
         save_checkpoint(target, model, info, half_weights=args.half_weights)
-    measured = exported.training["export"]
+    measured = {**exported.training["export"], **_engine(args, targets[0], exported)}
     print(json.dumps(measured, indent=2) if args.json else _summary(targets, measured))
     return 0
 
 
-def _summary(targets: list[Path], measured: dict[str, object]) -> str:
-    differences = measured["max_difference"]
-    assert isinstance(differences, dict)
-    worst = ", ".join(f"{name} {difference:.1e}" for name, difference in differences.items())
-    return f"largest difference between ONNX Runtime and torch: {worst}\nwrote {', '.join(map(str, targets))}"
+def _engine(args: argparse.Namespace, path: Path, info: ModelInfo) -> dict[str, Any]:
+    """What was found about the engine that was asked for, if any."""
+    from occpose_core.export.engines import engine_differences, plan_sizes
+
+    if args.compute_capability:
+        return {"plan_bytes": plan_sizes(path, info, args.compute_capability)}
+    return {"engine_difference_by_input": engine_differences(path, args.engine)} if args.engine else {}
+
+
+def _summary(targets: list[Path], measured: dict[str, Any]) -> str:
+    lines = [f"largest difference between ONNX Runtime and torch: {_figures(measured['max_difference'])}"]
+    if sizes := measured.get("plan_bytes"):
+        plans = ", ".join(f"{name} ({size / 1e6:.1f} MB)" for name, size in sizes.items())
+        lines.append(f"builds for compute capability {plans}; no GPU has run it")
+    if differences := measured.get("engine_difference_by_input"):
+        lines.append(f"largest difference between engine and ONNX Runtime: {_figures(differences)}")
+    return "\n".join([*lines, f"wrote {', '.join(map(str, targets))}, {measured['nodes']} nodes"])
+
+
+def _figures(differences: dict[str, float]) -> str:
+    return ", ".join(f"{name} {difference:.1e}" for name, difference in differences.items())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        numbers = (0,)
+    if numbers[0] < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} are no positive numbers like 1,2,4")
+    return numbers
+
+
+def _capabilities(text: str) -> tuple[tuple[int, int], ...]:
+    try:
+        pairs = tuple(tuple(int(number) for number in part.split(".")) for part in text.split(","))
+        return tuple((major, minor) for major, minor in pairs)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} are no compute capabilities like 8.6,8.9") from None

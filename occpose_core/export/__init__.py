@@ -21,7 +21,6 @@ from occpose_core.export.half import compute_in_half, store_half
 from occpose_core.runtime.onnxruntime_engine import OnnxRuntimeEngine
 
 __all__ = [
-    "PRECISIONS",
     "TOLERANCES_M",
     "ExportError",
     "can_stream",
@@ -30,8 +29,6 @@ __all__ = [
     "probes",
     "round_weights",
 ]
-
-PRECISIONS = tuple(TOLERANCES_M)
 
 
 def round_weights(model: nn.Module) -> None:
@@ -70,8 +67,8 @@ def export_onnx(
 
     half_weights stores the large weights in half precision (arithmetic stays single). streaming: as can_stream allows;
     inputs and outputs then have a state besides. A model without a window streams in any case. precision: one of
-    PRECISIONS; "fp16" lets the layers compute in half precision. Returns the info with what the comparison found, as it
-    stands in the file. Raises ExportError if answers differ by more than TOLERANCES_M.
+    checkpoint.PRECISIONS; "fp16" lets the layers compute in half precision. Returns the info with what the comparison
+    found, as it stands in the file. Raises ExportError if answers differ by more than TOLERANCES_M.
     """
     twin = deployment_twin(model, half_weights)
     streaming = streaming or info.streaming

@@ -55,6 +55,9 @@ def test_models_are_listed_as_a_table(capsys: pytest.CaptureFixture[str]) -> Non
         ),
         pytest.param(["lcn", "--out", "old"], "lcn.onnx exists already", id="exported before"),
         pytest.param(["lcn", "--filling", "lcn", "--out", "out"], "needed, got LCN and LCN", id="no filling network"),
+        pytest.param(
+            ["lcn", "--out", "out", "--compute-capability", "8.6"], "--engine tensorrt-rtx is built", id="no engine"
+        ),
     ],
 )
 def test_an_export_that_cannot_be_gets_one_sentence(
