@@ -90,7 +90,7 @@ class Identities:
         theirs = expected if bearers == list(range(len(people))) else expected.at(bearer)
         at_home = surely_fit(seen.rays, seen.visible, seen.shown, theirs, self._trust.bonus)
         if -1 in bearers:
-            at_home &= bearer >= 0  # theirs is then of anybody
+            at_home &= bearer >= 0  # -1 is nobody, not the last row
         if at_home.all():
             self._trust.learn(right=len(ids), wrong=0)
             return bearer, jumped
