@@ -134,7 +134,7 @@ def cached_engine(path: Path, backends: Iterable[str]) -> tuple[Engine | None, s
     for backend in backends:
         try:
             return TensorRtModel(path, backend).ready(), ""
-        except OccposeError as error:
+        except (OccposeError, OSError) as error:
             reasons.append(str(error))
     return None, ", ".join(dict.fromkeys(reasons))  # each once
 
@@ -142,7 +142,7 @@ def cached_engine(path: Path, backends: Iterable[str]) -> tuple[Engine | None, s
 def prepared_engine(path: Path, backends: Iterable[str]) -> Preparation | None:
     """The engine of the first backend that can be built here; None if none can, or one lies in the cache already."""
     for backend in backends:
-        with contextlib.suppress(OccposeError):
+        with contextlib.suppress(OccposeError, OSError):
             model = TensorRtModel(path, backend)
             return Preparation(model.built, model.title) if model.is_missing() else None
     return None
@@ -154,5 +154,5 @@ def built_engine(path: Path, backend: str) -> Engine:
         return TensorRtModel(path, backend).built(lambda sentence: None, threading.Event())
     except ModelFileError:
         raise
-    except OccposeError as error:
+    except (OccposeError, OSError) as error:
         raise ModelFileError(f"backend {backend} cannot run {path}: {error}") from error
