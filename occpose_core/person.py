@@ -98,7 +98,8 @@ class People:
     def advance(self, stamp_ns: int, gap_s: float) -> None:
         """Go on to the image of that stamp, without those who have not been lifted for gap_s."""
         self.stamp_ns = stamp_ns
-        self.since_s = np.where(self.rows["started"], (stamp_ns - self.rows["measured_ns"]) * 1e-9, np.inf)
+        self.keep(self.rows["started"])  # the others are left by a step that failed
+        self.since_s = (stamp_ns - self.rows["measured_ns"]) * 1e-9
         self.keep(self.since_s <= gap_s)
         self.newcomers = slice(len(self), None)
 
@@ -140,7 +141,7 @@ class People:
         """Roots (N, 3) and joints (N, J, 3) now, if the root's velocity fades with velocity_time_s unseen."""
         place = self.rows["place"]["answer"]
         if np.count_nonzero(self.since_s):
-            ahead_s = velocity_time_s * (1.0 - np.exp(self.since_s / -velocity_time_s))
+            ahead_s = -velocity_time_s * np.expm1(self.since_s / -velocity_time_s)
             place = place + self.rows["place"]["rate"] * ahead_s[:, None, None]
         depth, root = np.exp(place[:, 1, :1]), np.empty((len(place), 3))
         root[:, :2], root[:, 2:] = depth * place[:, 0], depth
@@ -241,12 +242,12 @@ def _depth_gain(joints_root_m: np.ndarray, visible: np.ndarray, dt_s: np.ndarray
     of the whole body's on it is followed at once; below, the less the smaller, and the more the longer ago the last.
     """
     people, joints, _ = joints_root_m.shape
+    if np.count_nonzero(visible) == visible.size:
+        return np.ones(people)
     weight = np.empty((people, 2, joints))  # of the joints that are seen, and of the whole body's
     weight[:, 0], weight[:, 1] = visible, 1.0
     xy = joints_root_m[..., :2]
     squares = (weight @ squared_lengths(xy)[..., None])[..., 0]
     squares -= squared_lengths(weight @ xy) / np.add.reduce(weight, axis=-1)
-    share = 2.0 * squares[:, 0] / np.maximum(squares[:, 1], sys.float_info.epsilon)
-    if np.count_nonzero(share >= 1.0) == len(share):
-        return np.ones(len(share))
-    return np.asarray(1.0 - (1.0 - np.minimum(share, 1.0) ** 2) ** (dt_s / _FRAME_S))
+    trust = np.minimum(2.0 * squares[:, 0] / np.maximum(squares[:, 1], sys.float_info.epsilon), 1.0) ** 2
+    return np.asarray(1.0 - (1.0 - trust) ** (dt_s / _FRAME_S))

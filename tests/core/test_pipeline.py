@@ -639,6 +639,21 @@ def test_a_broken_answer_is_not_published_and_not_remembered(spoil):
     assert again.joints_cam_m.tobytes() == first.joints_cam_m.tobytes()
 
 
+def test_a_step_that_failed_leaves_nobody_half_known():
+    engine = Faulty(lambda arrays: arrays["nothing"])
+    pipe = pipeline(engine)
+    known, new = standing(-1, 0, 5, id="a"), standing(1, 0, 5, id="b")
+    pipe.step([known], 0, CAMERA)
+    engine.active = True
+    with pytest.raises(KeyError):
+        pipe.step([known, new], FRAME, CAMERA)
+    engine.active = False
+    output = pipe.step([known, new], 2 * FRAME, CAMERA)
+    assert [skeleton.id for skeleton in output.skeletons] == ["a", "b"] and not output.dropped
+    (fresh,) = pipeline(Faulty(None)).step([new], 0, CAMERA).skeletons
+    assert output.skeletons[1].joints_cam_m == pytest.approx(fresh.joints_cam_m, abs=FLOAT32)
+
+
 def test_a_huge_answer_is_not_a_broken_one():
     engine = Faulty(put("sigma_m", 1e30))  # whose square is beyond single precision
     engine.active = True
