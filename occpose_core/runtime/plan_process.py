@@ -42,16 +42,17 @@ def build_plan(
     threading.Thread(target=_end_when, args=(cancelled, process), daemon=True).start()
     try:
         _send(process.stdin, timing_cache)
-        while line := process.stdout.readline():
+        while (line := process.stdout.readline()).endswith(b"\n"):  # else it ended in the middle
             message = json.loads(line)
             if "failure" in message:
                 raise ModelFileError(message["failure"])
             if "share" in message:
                 progress(message["share"])
-            else:
-                plan, measured = (process.stdout.read(message[part]) for part in ("plan", "timing_cache"))
-                if len(measured) == message["timing_cache"]:
-                    return Plan(plan=plan, timing_cache=measured)
+                continue
+            size = message["plan"]
+            body = process.stdout.read(size + message["timing_cache"])
+            if len(body) == size + message["timing_cache"]:
+                return Plan(plan=body[:size], timing_cache=body[size:])
         if cancelled.is_set():
             raise CancelledError(f"the build of {request.onnx} was cancelled")
         raise ModelFileError(f"{request.backend} ends with status {process.wait()} while it builds {request.onnx}")

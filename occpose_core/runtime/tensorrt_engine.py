@@ -109,8 +109,10 @@ class _Recorded:
         self.execute()
         if library.can_be_recorded(context, int(stream.handle)):
             with contextlib.suppress(CudaError):  # slower, but not wrong
-                self._play = stream.record(enqueue)
-                self.execute()
+                play = stream.record(enqueue)
+                play()
+                stream.wait()
+                self._play = play
         self.recorded = self._play is not enqueue
 
     def execute(self) -> None:

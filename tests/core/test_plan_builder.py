@@ -68,9 +68,21 @@ def test_what_cannot_be_built_is_one_sentence(changes: dict[str, object], says: 
     assert "\n" not in str(caught.value)
 
 
-def test_a_builder_that_dies_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(ModelFileError, match=f"tensorrt-rtx ends with status 1 while it builds {SMALL}"):
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param("", id="at once"),
+        pytest.param('{"share"', id="in a message"),
+        pytest.param('{"plan": 10, "timing_cache": 0}\\n12345', id="in the plan"),
+        pytest.param('{"plan": 3, "timing_cache": 4}\\n12345', id="in what it has measured"),
+    ],
+)
+def test_a_builder_that_dies_is_one_sentence(written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dying = tmp_path / "dying"
+    dying.write_text(f"#!/bin/sh\nprintf '{written}'\nexit 3\n")
+    dying.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(dying))
+    with pytest.raises(ModelFileError, match=f"tensorrt-rtx ends with status 3 while it builds {SMALL}"):
         build_plan(request_for())
 
 
