@@ -1,12 +1,14 @@
-"""Rows 30, 32 and 35 of the failure table: engines that are built, kept, damaged, and cannot be kept, in the real node.
+"""Rows 30, 32, 35 and 48 of the failure table: engines that are built, damaged and cannot be kept, in the real node.
 
 TensorRT for RTX has built them, in a process of its own; what runs them is pretended, for the machine has no GPU.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import re
 import resource
 import shutil
 import threading
@@ -95,12 +97,37 @@ def changes_over(graph: Any) -> dict[str, str]:
 
 def test_row_30_an_engine_is_built_while_the_node_answers_and_found_at_the_next_start(graph, gpu):
     node = graph.active()
+    values(graph, lambda told: re.fullmatch(f"building {NAME}: [0-9]+ %", told["engine preparation"]))
     changes_over(graph)
     assert node.trigger_deactivate() == node.trigger_cleanup() == SUCCESS
     node.start()
     told = values(graph)
     assert told["engine"] == RTX and told["engine preparation"] == "none"
     assert told["engine reason"].startswith(f"auto takes {RTX}")
+
+
+def builders() -> list[Path]:
+    """Processes of this one that build engines."""
+    tasks = Path("/proc/self/task").iterdir()
+    numbers = [number for task in tasks for number in content(task / "children").decode().split()]
+    children = [Path("/proc", number, "cmdline") for number in numbers]
+    return [child for child in children if b"plan_process" in content(child)]
+
+
+def content(path: Path) -> bytes:
+    with contextlib.suppress(OSError):  # it has ended meanwhile
+        return path.read_bytes()
+    return b""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to know its children")
+@pytest.mark.parametrize("end", ["trigger_cleanup", "trigger_shutdown"])
+def test_row_48_who_leaves_while_an_engine_is_built_leaves_no_process_behind(graph, gpu, only_rtx, end):
+    node = graph.active()
+    graph.wait("the builder", builders)
+    assert node.trigger_deactivate() == SUCCESS and getattr(node, end)() == SUCCESS
+    graph.wait("its end", lambda: not builders())
+    assert not [path for path in only_rtx.rglob("*") if path.is_file()]
 
 
 def half_a_plan(cache: EngineCache, key: str, library: Any, patch: pytest.MonkeyPatch) -> None:
