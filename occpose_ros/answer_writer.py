@@ -8,7 +8,15 @@ from occpose_core.pipeline import PipelineOutput
 from occpose_core.skeleton import H36M17
 from occpose_core.types import Camera
 from occpose_ros.adapters import filled_keypoints_to_msg, skeleton_info_to_msg, skeletons_to_msg
-from occpose_ros.bag import BagWriter, Channel, typestore
+from occpose_ros.bag import (
+    KEYPOINTS_TYPE,
+    MARKERS_TYPE,
+    SKELETON_INFO_TYPE,
+    SKELETONS_TYPE,
+    BagWriter,
+    Channel,
+    typestore,
+)
 from occpose_ros.markers import skeleton_markers
 from occpose_ros.message_types import MessageTypes, header_to_msg
 
@@ -41,7 +49,10 @@ class AnswerWriter:
     def __init__(self, bag: BagWriter, *, markers: bool = True) -> None:
         self._bag = bag
         self._markers = markers
-        self._types = MessageTypes.from_rosbags(typestore())
+        store = typestore()
+        self._types = MessageTypes.from_rosbags(store)
+        for msgtype in (SKELETON_INFO_TYPE, SKELETONS_TYPE, MARKERS_TYPE, KEYPOINTS_TYPE):
+            store.get_msgdef(msgtype)  # makes what packs them, which takes as long as packing hundreds
         self._marker_ids: dict[str, int] = {}
         self._started = False
 

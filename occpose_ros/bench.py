@@ -157,13 +157,15 @@ def _training(plan: Plan) -> Figures:
 
 
 def figures_of(plan: Plan) -> Figures:
-    """Measure everything; the figures of the JSON file without `machine`. Raises BagError, LiveError
-    and TrainingSpeedError."""
+    """Measure everything; the figures of the JSON file without `machine`.
+
+    Raises BagError, LiveError, ReplayError and TrainingSpeedError.
+    """
     with BagReader(plan.bag) as bag:
         inputs = _inputs(bag, plan.people)
     models = _models(plan)
     pipeline = _pipeline(plan, inputs)
-    replays = replay_figures(plan.lifter, inputs.crowds[1], inputs.camera_info, plan.replay_s, plan.say)
+    replays = replay_figures(plan.main, inputs.crowds[1], inputs.camera_info, plan.replay_s, plan.say)
     node = [] if "node" in plan.left_out else _node(plan, inputs)
     eager = [] if "torch" in plan.left_out else _eager(plan, models)  # behind the others, for it stays in memory
     return {

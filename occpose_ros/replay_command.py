@@ -13,13 +13,16 @@ beside those of simple baselines; without, coverage, flicker and bone length dri
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from occpose_core.camera import load_lens_models
 from occpose_core.files import refuse_existing
 from occpose_core.pipeline import PosePipeline
 from occpose_core.pipeline_config import PipelineConfig
@@ -75,6 +78,16 @@ def _progress() -> Callable[[int, int], None]:
     return show
 
 
+@contextlib.contextmanager
+def _little_garbage() -> Iterator[None]:
+    """Meanwhile what was there before is not looked through for garbage."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Outputs:
     bag: Path
@@ -115,9 +128,11 @@ def run(args: argparse.Namespace) -> int:
         topics = find_topics(bag, args.topic, args.camera_info, args.truth)
         with answers_bag(outputs.bag, bag.count([topics.keypoints]), force=args.force, markers=args.markers) as target:
             engine = load(args.model, backend=args.backend)  # meanwhile the process that writes gets ready
+            load_lens_models()
             options = {"layout": args.layout, "rectified": args.rectified, "ground_frame": args.ground_frame}
             options["progress"] = _progress()
-            seen = replay(bag, topics, PosePipeline(engine, config), target, **options)
+            with _little_garbage():
+                seen = replay(bag, topics, PosePipeline(engine, config), target, **options)
     scored = score(seen.keypoints, seen.skeletons, seen.truth, args.layout, engine.info.interval_radii)
     figures = figures_of(seen, scored, engine)
     text = f"{args.bag.name}: keypoints of {topics.keypoints}, camera of {topics.camera_info}, true skeletons of"
