@@ -19,7 +19,9 @@ LIBRARIES = {
 
 def installed() -> list[str]:
     """The backends whose library is installed, best first; imports none of them."""
-    return [backend for backend, (module, _) in LIBRARIES.items() if importlib.util.find_spec(module) is not None]
+    specs = {backend: importlib.util.find_spec(module) for backend, (module, _) in LIBRARIES.items()}
+    # a folder of that name without code, such as one's own engines, is a package without an origin
+    return [backend for backend, spec in specs.items() if spec is not None and spec.origin is not None]
 
 
 def require(backend: str) -> None:

@@ -13,6 +13,7 @@ from occpose_core.checkpoint import ModelFileError
 from occpose_core.runtime import WEIGHTS, load, preparation, tensorrt_loading
 from occpose_core.runtime.cuda import NoGpuError, find_gpu
 from occpose_core.runtime.engine_cache import EngineCache
+from occpose_core.runtime.tensorrt_library import installed
 from tests.core.pretended_gpu import GPU
 
 pytest.importorskip("tensorrt_rtx")
@@ -86,6 +87,13 @@ def test_without_a_library_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "installed", list)
     assert load(MODEL).reason.startswith("auto takes onnxruntime, for no TensorRT is installed; ")
     assert preparation(MODEL) is None
+
+
+def test_a_folder_with_the_name_of_a_library_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = installed()
+    (tmp_path / "tensorrt").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert installed() == before
 
 
 def test_what_torch_runs_has_nothing_better() -> None:
