@@ -41,9 +41,10 @@ class Seen:
 
     def on_rows(self, rows: np.ndarray, count: int) -> Seen:
         """Person i moved to row rows[i] of `count`; a row of -1 leaves the person out, other rows see nothing."""
-        if rows.tolist() == list(range(count)):
+        listed = rows.tolist()
+        if listed == list(range(count)):
             return self
-        kept = rows >= 0 if -1 in rows.tolist() else slice(None)
+        kept = rows >= 0 if -1 in listed else slice(None)
         to = rows[kept]
 
         def moved(values: np.ndarray) -> np.ndarray:
@@ -60,8 +61,8 @@ def admit(
     """Ids ("" = none, else unique) and keypoints of the people to go on with, in their order.
 
     Joints below min_score or too far outside the image become invisible; those a little outside count the less, the
-    farther they are, for detectors guess them. Of people with the same id the one with the
-    highest score sum stays. `dropped` is counted up. PeopleError.
+    farther they are, for detectors guess them. Of people with the same id the one with the highest score sum stays.
+    `dropped` is counted up. PeopleError.
     """
     ids, xy_px, score = _arrays(people)
     _discount_outside(score, xy_px, config.image_margin, camera)

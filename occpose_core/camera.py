@@ -74,9 +74,10 @@ def _fisheye_lens() -> Callable[..., np.ndarray]:
 
 
 def _pinhole_rays(px: np.ndarray, camera: Camera) -> np.ndarray:
-    y = (px[..., 1] - camera.K[1, 2]) / camera.K[1, 1]
-    x = (px[..., 0] - camera.K[0, 2] - camera.K[0, 1] * y) / camera.K[0, 0]
-    return np.stack([x, y], axis=-1)
+    rays = np.asarray((px - camera.K[:2, 2]) / camera.K.diagonal()[:2])
+    if skew := camera.K[0, 1]:
+        rays[..., 0] -= skew / camera.K[0, 0] * rays[..., 1]
+    return rays
 
 
 def _clipped(rays: np.ndarray) -> np.ndarray:
