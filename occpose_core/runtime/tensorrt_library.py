@@ -32,7 +32,7 @@ def require(backend: str) -> None:
 
 
 class TensorRtLibrary:
-    """One of the libraries. Raises ModelFileError if it is not installed or cannot be loaded."""
+    """One of the libraries. Raises ModelFileError if it is not installed, cannot be loaded or is too old."""
 
     def __init__(self, backend: str) -> None:
         require(backend)
@@ -43,6 +43,8 @@ class TensorRtLibrary:
             raise ModelFileError(f"backend {backend} cannot load {module}: {error}") from error
         self.backend = backend
         self.version: str = self.module.__version__
+        if not hasattr(self.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
+            raise ModelFileError(f"{module} {self.version} is too old for backend {backend}: it takes 10.0 or newer")
 
     def targets(self, gpu: Gpu) -> tuple[tuple[int, int], ...]:
         """The compute capabilities to ask for when building for this machine's GPU: TensorRT itself takes none."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +18,7 @@ from occpose_core.runtime.plan_process import build_plan
 from occpose_core.runtime.preparation import CancelledError
 from occpose_core.runtime.tensorrt_library import TensorRtLibrary, installed
 
-pytest.importorskip("tensorrt_rtx")
+tensorrt_rtx = pytest.importorskip("tensorrt_rtx")
 
 SMALL = WEIGHTS / "posegraphnet-masked.onnx"
 CHIPS = ((8, 6), (8, 9))
@@ -111,3 +112,10 @@ def test_differences_between_the_libraries_are_asked_for() -> None:
     errors: list[str] = []
     assert library.module.Runtime(library.logger(errors.append)).deserialize_cuda_engine(b"no plan" * 100) is None
     assert errors
+
+
+def test_a_library_that_is_too_old_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensorrt_rtx, "NetworkDefinitionCreationFlag", SimpleNamespace(EXPLICIT_BATCH=0))
+    monkeypatch.setattr(tensorrt_rtx, "__version__", "8.6.2")
+    with pytest.raises(ModelFileError, match="tensorrt_rtx 8.6.2 is too old for backend tensorrt-rtx: it takes 10.0"):
+        TensorRtLibrary("tensorrt-rtx")
