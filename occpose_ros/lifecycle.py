@@ -155,9 +155,9 @@ class ManagedNode(LifecycleNode):
             self.trigger_shutdown()
 
     def patiently(self, work: Callable[[], Result], name: str) -> Result:
-        """The result of work that may take minutes, done in a thread; StoppedError if the process shall end first.
+        """What `configure` has to wait for, maybe for minutes, done in a thread while the diagnostics go on.
 
-        The diagnostics say meanwhile what is waited for.
+        Raises StoppedError if the process shall end first.
         """
         future = in_background(work, name)
         told_s, self._busy = time.monotonic(), name
@@ -235,15 +235,16 @@ class ManagedNode(LifecycleNode):
 
     def _report(self) -> None:
         level, message, values, hardware_id = self.diagnosis()
+        state = self.state
         if self._busy:
-            level, message = DiagnosticStatus.OK, self._busy
+            level, message, state = DiagnosticStatus.OK, self._busy, "configuring"
         self._diagnostics.publish(
             diagnostic_array(
                 name=f"{self.get_fully_qualified_name()}: {self.task}",
                 hardware_id=hardware_id,
                 level=level,
                 message=message,
-                values={"state": self.state, **values},
+                values={"state": state, **values},
                 stamp=self.get_clock().now().to_msg(),
             )
         )

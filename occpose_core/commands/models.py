@@ -85,7 +85,7 @@ def _trainable(entry: Entry) -> dict[str, Any]:
 def run(args: argparse.Namespace) -> int:
     """Print the table or the JSON list."""
     shipped = shipped_models()
-    facts = [_shipped(load(name).info) for name in shipped]
+    facts = [_shipped(load(name, "onnxruntime").info) for name in shipped]
     facts += [_trainable(entry) for name, entry in CATALOGUE.items() if name not in shipped]
     if args.json:
         print(json.dumps(facts, indent=2))

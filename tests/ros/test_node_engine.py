@@ -112,4 +112,4 @@ def test_diagnostics_go_on_while_a_model_is_loaded(graph, start, monkeypatch, tm
     start("-p", "diagnostics_period_s:=0.1", script=HANGING)
     heard = graph.heard["/diagnostics"]
     graph.wait("reports", lambda: [message.status[0].message for message in heard].count("loading the model") >= 3)
-    assert heard[-1].status[0].level == DiagnosticStatus.OK and values(heard[-1])["state"] == "unconfigured"
+    assert heard[-1].status[0].level == DiagnosticStatus.OK and values(heard[-1])["state"] == "configuring"

@@ -256,5 +256,5 @@ def test_the_manual_explains_every_diagnostic_value(graph, node):
     keys = [pair.key for pair in status.values]
     named = [key.partition(".")[0] + ".<reason>" if key.startswith("dropped") else key for key in keys]
     assert [key for key in named if f"`{key}`" not in manual] == []
-    words = {"state", "model", "engine", "engine reason", "last error"}
+    words = {"state", "model", "engine", "engine reason", "engine preparation", "last error"}
     assert all(isinstance(float(pair.value), float) for pair in status.values if pair.key not in words)
