@@ -155,7 +155,7 @@ class PosePipeline:
             rays=seen.rays,
             visible=seen.visible,
         )
-        usable = poses.stature_m > _SMALLEST_STATURE_M  # nobody is who was not asked, or of whom nothing finite is said
+        usable = poses.stature_m > _SMALLEST_STATURE_M  # 0 of those who were not asked or have no finite answer
         placed = usable & enough & placeable
         if np.count_nonzero(placed) < len(placed):
             useless = ~usable & (enough | info.remembers)

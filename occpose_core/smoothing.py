@@ -7,11 +7,14 @@ axes; and it is taken between samples, not from the last answer, so that it is n
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from occpose_core.geometry import lengths
+
+_TURN = 2.0 * math.pi  # rad/s of 1 Hz
 
 
 def filtered(*shape: int) -> np.dtype:
@@ -49,16 +52,15 @@ class OneEuro:
         """
         rate_hz = 1.0 / dt_s[..., None]  # 0 for a fresh start
         rate, answer = past["rate"], sample
-        rate = rate + _gain(self.rate_cutoff_hz, rate_hz) * ((sample - past["sample"]) * rate_hz - rate)
+        rate = rate + _gain(_TURN * self.rate_cutoff_hz, rate_hz) * ((sample - past["sample"]) * rate_hz - rate)
         if self.min_cutoff_hz > 0:
-            cutoff_hz = (self.min_cutoff_hz + self.beta * (unit_m * lengths(rate))) * trust
-            answer = past["answer"] + _gain(cutoff_hz[..., None], rate_hz) * (sample - past["answer"])
+            cutoff = (_TURN * self.min_cutoff_hz + _TURN * self.beta * (unit_m * lengths(rate))) * trust
+            answer = past["answer"] + _gain(cutoff[..., None], rate_hz) * (sample - past["answer"])
         now = np.empty_like(past)
         now["sample"], now["answer"], now["rate"] = sample, answer, rate
         return now
 
 
-def _gain(cutoff_hz: np.ndarray | float, rate_hz: np.ndarray) -> np.ndarray:
-    """Share of the new sample in the answer of a first-order low-pass, (..., 1)."""
-    angle = 2.0 * np.pi * cutoff_hz  # a second
-    return np.asarray(angle / (angle + rate_hz))
+def _gain(cutoff: np.ndarray | float, rate_hz: np.ndarray) -> np.ndarray:
+    """Share of the new sample in the answer of a first-order low-pass, (..., 1); cutoff: rad/s."""
+    return np.asarray(cutoff / (cutoff + rate_hz))
