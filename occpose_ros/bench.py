@@ -165,8 +165,8 @@ def figures_of(plan: Plan) -> Figures:
         inputs = _inputs(bag, plan.people)
     models = _models(plan)
     pipeline = _pipeline(plan, inputs)
-    replays = replay_figures(plan.main, inputs.crowds[1], inputs.camera_info, plan.replay_s, plan.say)
     node = [] if "node" in plan.left_out else _node(plan, inputs)
+    replays = replay_figures(plan.main, inputs.crowds[1], inputs.camera_info, plan.replay_s, plan.say)
     eager = [] if "torch" in plan.left_out else _eager(plan, models)  # behind the others, for it stays in memory
     return {
         "model": plan.main,
