@@ -28,6 +28,7 @@ from occpose_core.pipeline import PosePipeline
 from occpose_core.pipeline_config import PipelineConfig
 from occpose_core.report import text_table, write_html, write_json
 from occpose_core.runtime import BACKENDS, DEFAULT_MODEL, load
+from occpose_core.tracking import load_solver
 from occpose_ros.answer_process import answers_bag
 from occpose_ros.bag import BagReader
 from occpose_ros.bag_report import latency_figures, make_report, tables
@@ -129,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
         with answers_bag(outputs.bag, bag.count([topics.keypoints]), force=args.force, markers=args.markers) as target:
             engine = load(args.model, backend=args.backend)  # meanwhile the process that writes gets ready
             load_lens_models()
+            load_solver()
             options = {"layout": args.layout, "rectified": args.rectified, "ground_frame": args.ground_frame}
             options["progress"] = _progress()
             with _little_garbage():

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from occpose_core.camera import load_lens_models
 from occpose_core.pipeline import PosePipeline
 from occpose_core.pipeline_config import PipelineConfig
 from occpose_core.runtime import Engine, Lifted
 from occpose_core.skeleton import H36M17
+from occpose_core.tracking import load_solver
 from occpose_core.types import Camera, Keypoints2D
 
 WARM_UPS = 20
@@ -74,6 +76,8 @@ def pipeline_ms(
     Both take turns, image by image, so that a busy moment of the machine hits both. images: people by image, who must
     be lifted in each; repeated at 30 Hz.
     """
+    load_lens_models()  # as the node does before the first image
+    load_solver()
     tapped = _Tapped(engine)
     pipeline = PosePipeline(tapped, PipelineConfig(max_persons=max(map(len, images))))
     film = zip(itertools.count(0, _FRAME_NS), itertools.cycle(images))
