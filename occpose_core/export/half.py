@@ -2,10 +2,12 @@
 
 In half precision are the layers: products with large weights, what is done to nothing but their answers (bias,
 activation, the products of attention), and moving such numbers about. All else stays in single precision: inputs and
-outputs, what a model remembers, sums over layers, norms, softmax, exponentials, divisions, the geometry of views.
+outputs, the last layers, what a model remembers, sums over layers, norms, softmax, exponentials, divisions, geometry.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import numpy as np
 import onnx
@@ -43,7 +45,7 @@ def store_half(proto: onnx.ModelProto) -> None:
 
 def compute_in_half(proto: onnx.ModelProto) -> None:
     """Let the layers of a graph compute in half precision, in place; casts stand where the precision changes."""
-    rewriting = _Rewriting(proto.graph)
+    rewriting = _Rewriting(proto.graph, _last_layers(proto.graph))
     for node in proto.graph.node:
         rewriting.take(node)
     for output in proto.graph.output:
@@ -54,8 +56,8 @@ def compute_in_half(proto: onnx.ModelProto) -> None:
 class _Rewriting:
     """The graph's nodes one after the other. A tensor x that is there in half precision is called x.half."""
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self._graph = graph
+    def __init__(self, graph: onnx.GraphProto, in_single: Collection[str]) -> None:
+        self._graph, self._stays = graph, in_single
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
         self._half: set[str] = set()  # tensors that nodes give in half precision
         self._casts: set[str] = set()  # names that casts give
@@ -90,6 +92,8 @@ class _Rewriting:
         del self._graph.value_info[:]  # of tensors that are not there any more
 
     def _computes_in_half(self, node: NodeProto) -> bool:
+        if node.output[0] in self._stays:
+            return False
         given = [name for name in node.input if name and name not in self._constants]
         large = any(np.prod(self._constants[name].dims) >= HALF_FROM for name in node.input if name in self._constants)
         if node.op_type in _LAYERS and large:
@@ -114,6 +118,25 @@ class _Rewriting:
             self._casts.add(target)
             self._nodes.append(helper.make_node("Cast", [source], [target], to=to))
         return target
+
+
+def _last_layers(graph: onnx.GraphProto) -> set[str]:
+    """What the layers give that are the last before an output; what is remembered is none."""
+    constants = {tensor.name for tensor in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    waiting = [output.name for output in graph.output if output.name != "new_state"]
+    seen, last = set(waiting), set[str]()
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is None:
+            continue
+        if node.op_type in _LAYERS and constants.intersection(node.input):
+            last.add(node.output[0])
+            continue
+        before = set(node.input) - seen
+        seen |= before
+        waiting.extend(before)
+    return last
 
 
 def _in_half(name: str) -> str:
