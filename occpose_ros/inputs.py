@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -16,7 +16,8 @@ from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.message_types import message_class
 from occpose_ros.parameter_fields import ParameterError
 from occpose_ros.parameters import NodeParameters
-from occpose_ros.qos import subscribe, subscribe_plainly
+from occpose_ros.qos import subscribe, subscribe_aside, subscribe_plainly
+from occpose_ros.worker import Ear
 
 # So many bodies are listened to at once.
 MAX_BODIES = 100
@@ -26,16 +27,19 @@ _BAD_NAMES = (InvalidTopicNameException, ValueError)  # characters, and substitu
 
 
 class Input(Protocol):
-    """An open input. topic: the full name of the topic that tells who is there."""
+    """An open input. topic: the full name of the topic that tells who is there. ear: for a thread that listens."""
 
     topic: str
+
+    @property
+    def ear(self) -> Ear | None: ...
 
     def destroy(self) -> None:
         """Leave all topics."""
 
 
-def open_input(node: ManagedNode, on_message: Callable[[Any], None]) -> Input:
-    """Subscribe to what the parameter `input` says; on_message gets what `reader` reads.
+def open_input(node: ManagedNode, on_message: Callable[..., None]) -> Input:
+    """Subscribe to what the parameter `input` says; on_message gets what `reader` reads, and if known how long it lay.
 
     Raises MissingMessagesError if the package of the messages is not installed, ParameterError if a topic cannot have
     its name.
@@ -66,18 +70,32 @@ def silence(node: ManagedNode, topic: str) -> str:
 class TopicInput:
     """All people of an image in one message, on the topic `keypoints`."""
 
-    def __init__(self, node: ManagedNode, kind: Any, on_message: Callable[[Any], None]) -> None:
+    def __init__(self, node: ManagedNode, kind: Any, on_message: Callable[..., None]) -> None:
         self._node = node
-        self._subscription = subscribe(node, kind, "keypoints", node.guarded(on_message, "keypoints"))
+        guarded = node.guarded(on_message, "keypoints")
+
+        def on_keypoints(msg: Any, info: Mapping[str, Any]) -> None:
+            guarded(msg, waited_s(info))
+
+        self._subscription, self.ear = subscribe_aside(node, kind, "keypoints", on_keypoints)
         self.topic = self._subscription.topic_name
 
     def destroy(self) -> None:
         """Leave the topic."""
+        self.ear.destroy()
         self._node.destroy_subscription(self._subscription)
+
+
+def waited_s(info: Mapping[str, Any]) -> float:
+    """Seconds since the middleware received a message; 0.0 if it does not say. info: rclpy's of the message."""
+    received_ns = info["received_timestamp"]
+    return max(0.0, (time.time_ns() - received_ns) * 1e-9) if received_ns else 0.0
 
 
 class BodiesInput:
     """A message for each body of an image, on topics that come and go as the list of tracked bodies says (REP-155)."""
+
+    ear: Ear | None = None  # the executor listens to all of them
 
     def __init__(self, node: ManagedNode, humans: str, kind: Any, on_message: Callable[[Any], None]) -> None:
         self._node = node

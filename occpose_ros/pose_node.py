@@ -1,11 +1,12 @@
 """pose_node: keypoints and camera_info in, skeletons and markers out.
 
 A lifecycle node that configures and activates itself unless `autostart:=false`. It has two threads. The executor's
-thread (one: rclpy's multi-threaded executor is slower, and nothing here needs it) takes messages, parameters and
-transitions and never works long (the model is loaded beside it); the worker's thread lifts and publishes, and alone
-touches the pipeline. Between them are a mailbox of one message (worker.py), the camera and the parameters (frozen
-objects, replaced whole), and the statistics (their own lock). Publishing is safe from any thread in rcl; publishers are
-destroyed only after the worker has ended.
+thread (one: rclpy's multi-threaded executor is slower, and nothing here needs it) takes parameters, transitions and
+messages other than keypoints and never works long (the model is loaded beside it); the worker's thread lifts and
+publishes, and alone touches the pipeline. It waits for keypoints itself, for they come sooner that way (listening.py);
+the executor takes those that come while it is long at work. Between them are a mailbox of one message (worker.py), the
+camera and the parameters (frozen objects, replaced whole), and the statistics (their own lock). Publishing is safe from
+any thread in rcl; publishers are destroyed only after the worker has ended.
 
 The pipeline does the thinking and the adapters know the messages; this file only connects them.
 """
@@ -117,6 +118,7 @@ class PoseNode(ManagedNode):
             ),
             self.guarded(answerer.forget, "forget"),
             name="lifting",
+            ear=self._input.ear if self._input else None,
         )
 
     def stop(self) -> None:
@@ -143,6 +145,18 @@ class PoseNode(ManagedNode):
         self._answerer = self._hung = self.camera = self._engine = None
         self._transforms = TransformBuffer()
 
+    # the worker's thread, or the executor's while the worker is long at work
+
+    def _on_keypoints(self, msg: Any, waited_s: float = 0.0) -> None:
+        worker = self._worker
+        if worker is None:
+            return
+        self.statistics.received()
+        received_s, received_ns = time.monotonic() - waited_s, self.get_clock().now().nanoseconds
+        received = Received(msg=msg, received_s=received_s, received_ns=received_ns)
+        if worker.offer(received, _PATIENCE_S):
+            self.statistics.dropped({"replaced": 1})
+
     # the executor's thread
 
     def _on_camera_info(self, msg: CameraInfo) -> None:
@@ -154,14 +168,6 @@ class PoseNode(ManagedNode):
                 f"camera {camera.frame_id}: {camera.width} x {camera.height} px,"
                 f" focal length {camera.K[0, 0]:.0f} px, distortion {camera.distortion_model}",
             )
-
-    def _on_keypoints(self, msg: Any) -> None:
-        if self._worker is None:
-            return
-        self.statistics.received()
-        received = Received(msg=msg, received_s=time.monotonic(), received_ns=self.get_clock().now().nanoseconds)
-        if self._worker.offer(received, _PATIENCE_S):
-            self.statistics.dropped({"replaced": 1})
 
     def _on_clock_jump(self) -> None:
         if self._worker is not None:

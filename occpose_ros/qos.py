@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from copy import copy
 from typing import Any
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode
@@ -21,6 +22,7 @@ from rclpy.qos import (
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from occpose_core.errors import OccposeError
+from occpose_ros.listening import Aside, Listener
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -30,9 +32,13 @@ except ImportError:  # Humble
 # Inputs: best effort hears every publisher. A few are kept, so that a busy moment loses nothing unseen: the callback
 # only hands over, and the mailbox behind it keeps the newest and counts the rest.
 SENSOR = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+# Keypoints, where a thread of the node's own listens: as many as come until the executor takes over from it, which
+# looks every 0.2 s, and a few more.
+AWAITED = QoSProfile(depth=20, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 # Outputs: RViz and most subscribers ask for reliable. A few are kept, so that a slow subscriber cannot block the node.
 RELIABLE = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+_NO_EVENTS = SubscriptionEventCallbacks(use_default_callbacks=False)
 _LAST_WORD = Duration(seconds=0.5)
 
 
@@ -78,19 +84,49 @@ def _explaining(node: Node, topic: str, end: str) -> Iterator[None]:
 # events, which are left out, tell of types that do not match, but Fast DDS never says so.
 def subscribe(node: Node, kind: Any, topic: str, callback: Callable[[Any], None], qos: QoSProfile = SENSOR) -> Any:
     """Subscribe with policies that parameters may override, and an error in the log if a publisher's do not fit."""
-    events = SubscriptionEventCallbacks(
-        incompatible_qos=on_incompatible(node, topic, "subscription"), use_default_callbacks=False
-    )
+    return _subscribe(node, kind, topic, callback, qos, _subscription_events(node, topic))
+
+
+def subscribe_aside(node: Node, kind: Any, topic: str, callback: Callable[[Any, Any], None]) -> tuple[Any, Listener]:
+    """As `subscribe`, but a thread of the node's own may listen; the executor does while no thread listens.
+
+    callback: takes a message and rclpy's information about it.
+    """
+    aside = Aside()
+    subscription = _subscribe(node, kind, topic, callback, AWAITED, _NO_EVENTS, aside)
+    return subscription, Listener(node, subscription, aside, _subscription_events(node, topic))
+
+
+def _subscription_events(node: Node, topic: str) -> SubscriptionEventCallbacks:
+    incompatible = on_incompatible(node, topic, "subscription")
+    return SubscriptionEventCallbacks(incompatible_qos=incompatible, use_default_callbacks=False)
+
+
+def _subscribe(
+    node: Node,
+    kind: Any,
+    topic: str,
+    callback: Callable[..., None],
+    qos: QoSProfile,
+    events: SubscriptionEventCallbacks,
+    group: CallbackGroup | None = None,
+) -> Any:
+    options = overridable()
     with _explaining(node, topic, "subscription"):
         return node.create_subscription(
-            kind, topic, callback, copy(qos), event_callbacks=events, qos_overriding_options=overridable()
+            kind,
+            topic,
+            callback,
+            copy(qos),
+            callback_group=group,
+            event_callbacks=events,
+            qos_overriding_options=options,
         )
 
 
 def subscribe_plainly(node: Node, kind: Any, topic: str, callback: Callable[[Any], None]) -> Any:
     """A subscription that comes and goes at run time: without events, and without parameters, which would pile up."""
-    events = SubscriptionEventCallbacks(use_default_callbacks=False)
-    return node.create_subscription(kind, topic, callback, SENSOR, event_callbacks=events)
+    return node.create_subscription(kind, topic, callback, SENSOR, event_callbacks=_NO_EVENTS)
 
 
 def advertise_plainly(node: Node, kind: Any, topic: str, qos: QoSProfile = RELIABLE) -> Any:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,12 +35,28 @@ def in_background(work: Callable[[], Result], name: str) -> Future[Result]:
     return future
 
 
-class LatestWorker(Generic[Item]):
-    """Calls `work(item)` and `reset()` from one thread of its own; both must handle their errors themselves."""
+class Ear(Protocol):
+    """Something to listen to for want of work (listening.py): what is heard leads to an `offer` by the same thread."""
 
-    def __init__(self, work: Callable[[Item], None], reset: Callable[[], None], name: str) -> None:
+    def listen(self) -> bool:
+        """Wait for something or for `wake`; False if nothing will ever come."""
+
+    def wake(self) -> None:
+        """Let `listen` come back."""
+
+
+class LatestWorker(Generic[Item]):
+    """Calls `work(item)` and `reset()` from one thread of its own; both must handle their errors themselves.
+
+    ear: what the thread listens to while it has nothing to do.
+    """
+
+    def __init__(
+        self, work: Callable[[Item], None], reset: Callable[[], None], name: str, ear: Ear | None = None
+    ) -> None:
         self._work = work
         self._reset = reset
+        self._ear = ear
         self._changed = threading.Condition()
         self._item: Item | None = None
         self._busy = False
@@ -57,9 +73,9 @@ class LatestWorker(Generic[Item]):
         """
         with self._changed:
             replaced = self._item is not None
-            begins = not self._busy
+            begins = not self._busy and threading.current_thread() is not self._thread
             self._item = item
-            self._changed.notify_all()
+            self._tell()
             if begins:
                 self._changed.wait_for(lambda: self._item is None and not self._busy, patience_s)
         return replaced
@@ -69,7 +85,7 @@ class LatestWorker(Generic[Item]):
         with self._changed:
             self._item = None
             self._reset_wanted = True
-            self._changed.notify_all()
+            self._tell()
 
     @property
     def running(self) -> bool:
@@ -80,16 +96,28 @@ class LatestWorker(Generic[Item]):
         """End the thread after the item in work; False if that took longer than the timeout."""
         with self._changed:
             self._stopping = True
-            self._changed.notify_all()
+            self._tell()
         self._thread.join(timeout_s)
         return not self.running
+
+    def _tell(self) -> None:
+        """Wake whoever waits; the lock is held."""
+        self._changed.notify_all()
+        if self._ear is not None and threading.current_thread() is not self._thread:
+            self._ear.wake()
+
+    def _wanted(self) -> bool:
+        return self._stopping or self._reset_wanted or self._item is not None
 
     def _run(self) -> None:
         while True:
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._stopping or self._reset_wanted or self._item is not None)
+            while self._ear is not None and not self._wanted() and self._ear.listen():
+                pass
+            with self._changed:
+                self._changed.wait_for(self._wanted)
                 if self._stopping:
                     return
                 reset, self._reset_wanted = self._reset_wanted, False

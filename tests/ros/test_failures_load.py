@@ -64,8 +64,13 @@ def test_row_27_it_rests_while_nobody_listens_and_begins_without_a_stale_past(gr
     for x_m in (0.1, 0.2, 0.3):
         graph.ask([person_msg(graph.types, "7", *keypoints(x_m))])
     leave(graph, node)
-    status = graph.diagnosis(lambda values: "idle: nobody listens" in values["message"] or (graph.send() and None))
-    assert status.level == DiagnosticStatus.OK
+    said = graph.heard["/diagnostics"]
+
+    def idle() -> Any:
+        graph.send()
+        return next((m.status[0] for m in said if "idle: nobody listens" in m.status[0].message), None)
+
+    assert graph.wait("a rest", idle).level == DiagnosticStatus.OK
     graph.listen(graph.types.Skeleton3DArray, "skeletons")
 
     def answer() -> Any:

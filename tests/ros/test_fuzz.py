@@ -74,7 +74,7 @@ class Fuzz:
     def send(self, draft, by_hand=False):
         message = draft.message(self.graph.types)
         if by_hand:
-            self._callback(message)
+            self._callback(message, {"received_timestamp": 0})
         else:
             self.graph.keypoints.publish(message)
             self.graph.wait(f"{draft.mutations} to arrive", self._arrived.is_set)
