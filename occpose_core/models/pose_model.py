@@ -36,7 +36,7 @@ class ModelConfig:
 
 
 def take(values: Tensor, rows: Sequence[int], dim: int) -> Tensor:
-    """The rows of a dimension, in that order; a list for an index would be exported as five nodes instead of one."""
+    """The rows of a dimension, in that order; a list for an index is exported as three nodes or more."""
     return values.index_select(dim, torch.tensor(rows, device=values.device))
 
 

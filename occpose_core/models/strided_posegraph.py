@@ -96,7 +96,7 @@ class _Attention(nn.Module):
         """softmax(Q K^T / sqrt(C)) V: (B, heads, L, C) each."""
         if self.training:  # one kernel, which keeps no weights for the way back
             return scaled_dot_product_attention(query, key, value, dropout_p=self.dropout)
-        weights = query * query.shape[-1] ** -0.5 @ key.mT  # five nodes instead of fifteen when it is exported
+        weights = query * query.shape[-1] ** -0.5 @ key.mT  # five nodes instead of fourteen when it is exported
         return torch.softmax(weights, dim=-1).to(value.dtype) @ value
 
 
