@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +155,9 @@ def test_the_metadata_of_shipped_files_are_complete(name: str) -> None:
     assert measured["opset"] == OPSET
     assert measured["nodes"] == count_nodes(onnx.load(WEIGHTS / f"{name}.onnx"))
     assert max(measured["max_difference"].values()) <= TOLERANCES_M[info.precision]
+
+
+def test_the_table_of_the_manual_has_the_nodes_of_the_shipped_files() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "engines.md").read_text()
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| \d+ \| (\d+) \|", manual, re.MULTILINE))
+    assert rows == {name: str(load(name).info.training["export"]["nodes"]) for name in shipped_models()}
