@@ -44,7 +44,7 @@ def hold(rays: Tensor, visible: Tensor, dt_s: Tensor, held: Tensor, fresh: Tenso
     """
     seen = visible > 0
     weight = (fresh * seen.to(fresh.dtype))[:, None]
-    found = rays.clamp(-_MAX_RAY, _MAX_RAY)
+    found = torch.where(seen[..., None], rays.clamp(-_MAX_RAY, _MAX_RAY), held)
     moved = weight @ (found - held) / weight.sum(dim=-1, keepdim=True).clamp(min=_NO_WEIGHT)
     aged = fresh / (1 + fresh * dt_s[:, None])
     held = torch.where(seen[..., None], found, held + moved).clamp(-_MAX_RAY, _MAX_RAY)
