@@ -7,14 +7,10 @@ at once.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Iterator
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,8 +21,8 @@ from occpose_core.pipeline import PipelineOutput
 from occpose_core.types import Camera
 from occpose_ros.answer_writer import Answers, AnswerWriter
 from occpose_ros.bag import BagError, BagWriter, Channel
+from occpose_ros.helper_process import HelperProcess, Line, worth_helpers
 
-_FEWEST_ANSWERS = 500  # that take longer to write than a process takes to start
 _BATCH = 64  # jobs that are handed over at once: each hand-over costs as much as a few of them
 
 
@@ -46,15 +42,7 @@ class AnswerProcess:
         make_folder(self.path.parent)
         refuse_existing(self.path, self._force)
         self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.stem}-", dir=self.path.parent))
-        # A new interpreter, not a copy of this one: threads of the libraries do not survive a copy.
-        context = multiprocessing.get_context("spawn")
-        self._line, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_write, args=(theirs, self._folder / self.path.name, self._markers), daemon=True
-        )
-        with _not_for_children():
-            self._process.start()
-        theirs.close()  # the other end is closed when that process has ended, not before
+        self._helper = HelperProcess(_write, self._folder / self.path.name, self._markers)
         return self
 
     def __exit__(
@@ -64,15 +52,13 @@ class AnswerProcess:
             if kind is None:
                 os.replace(self._folder / self.path.name, self.path)
         finally:
-            self._line.close()
-            self._process.kill()
-            self._process.join()
+            self._helper.close()
             shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def pid(self) -> int | None:
         """Number of the process."""
-        return self._process.pid
+        return self._helper.pid
 
     def wait_until_ready(self) -> None:
         """See Answers."""
@@ -107,22 +93,21 @@ class AnswerProcess:
     def _hand_over(self) -> None:
         jobs, self._jobs = self._jobs, []
         with contextlib.suppress(OSError):  # of a process that ended it is heard why
-            self._line.send(jobs)
+            self._helper.line.send(jobs)
             return
         self._hear()
 
     def _hear(self) -> None:
         """Raise BagError if the process could not do what it was told, or is gone."""
         try:
-            failure = self._line.recv()
+            failure = self._helper.line.recv()
         except (EOFError, OSError):
-            self._process.join()
-            failure = f"the process that writes {self.path} ended with exit code {self._process.exitcode}"
+            failure = self._helper.end_of(f"writes {self.path}")
         if failure:
             raise BagError(failure)
 
 
-def _write(line: Connection, path: Path, markers: bool) -> None:
+def _write(line: Line, path: Path, markers: bool) -> None:
     """The other process: does what comes over the line until that is finished, or the line is closed."""
     failure = ""
     try:
@@ -144,21 +129,9 @@ def _write(line: Connection, path: Path, markers: bool) -> None:
 
 
 @contextlib.contextmanager
-def _not_for_children() -> Iterator[None]:
-    """Ctrl-C goes to every process of a terminal; those that start meanwhile are deaf to it, and end with this one."""
-    resource_tracker.ensure_running()  # else it starts now, and lets signals through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
 def answers_bag(path: Path, answers: int, *, force: bool = False, markers: bool = True) -> Iterator[Answers]:
     """A bag for about so many answers; written by another process if that is quicker. Raises BagError, OutputError."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if cores > 1 and answers >= _FEWEST_ANSWERS:
+    if worth_helpers(answers):
         with AnswerProcess(path, force=force, markers=markers) as process:
             yield process
     else:

@@ -19,7 +19,7 @@ from occpose_ros.bag import BagReader
 from occpose_ros.bag_report import latency_figures
 from occpose_ros.crowd import crowd
 from occpose_ros.eager import eager_engines
-from occpose_ros.replay import find_topics
+from occpose_ros.replay_source import find_topics
 from occpose_ros.replay_speed import replay_figures
 from occpose_ros.round_trip import RoundTrip, round_trips
 from occpose_ros.stopwatch import model_ms, pipeline_ms

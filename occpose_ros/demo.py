@@ -26,7 +26,7 @@ from occpose_ros.bag import BagReader, BagWriter, Record, typestore
 from occpose_ros.bag_report import latency_figures, make_report, tables
 from occpose_ros.interrupts import with_node
 from occpose_ros.live import RECORDED, LiveError, NodeProcess, Player, Recording, own_domain, ros_missing
-from occpose_ros.replay import Topics, find_topics
+from occpose_ros.replay_source import Topics, find_topics
 from occpose_ros.score import Score, score
 
 SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "two_people.mcap"

@@ -8,50 +8,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from occpose_core.errors import OccposeError
 from occpose_core.pipeline import PipelineOutput, PosePipeline
 from occpose_core.types import Camera, GroundPlane
-from occpose_ros.adapters import (
-    RejectedMessageError,
-    camera_from_msg,
-    finite_skeletons,
-    keypoints_from_occpose_msg,
-    match_camera,
-)
-from occpose_ros.answer_writer import OUTPUTS, Answers, answer_to_msg
-from occpose_ros.bag import (
-    CAMERA_INFO_TYPE,
-    KEYPOINTS_TYPE,
-    MARKERS_TYPE,
-    SKELETONS_TYPE,
-    TF_TYPE,
-    BagError,
-    BagReader,
-    Record,
-    typestore,
-)
+from occpose_ros.adapters import finite_skeletons
+from occpose_ros.answer_writer import Answers, answer_to_msg
+from occpose_ros.bag import TF_TYPE, BagError, BagReader, Channel, Record, typestore
 from occpose_ros.ground import Ground
-from occpose_ros.message_types import MessageTypes, cdr_behind_stamp
+from occpose_ros.message_types import MessageTypes
+from occpose_ros.replay_source import Image, Item, Topics, read
 from occpose_ros.transforms import TransformBuffer, TransformError
-
-_TRUTH_PREFIX = "/ground_truth"
 
 
 class ReplayError(OccposeError):
     """Nothing in the bag could be used."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Topics:
-    """The topics of a bag that a replay reads: truth is None if there is none."""
-
-    keypoints: str
-    camera_info: str
-    truth: str | None
 
 
 @dataclass(kw_only=True, eq=False)
@@ -72,52 +46,6 @@ class Replay:
     resets: int = 0
     bag_s: float = 0.0
     wall_s: float = 0.0
-
-
-def find_topics(
-    bag: BagReader, keypoints: str | None = None, camera_info: str | None = None, truth: str | None = None
-) -> Topics:
-    """The topics to read, by name where given, else by type; completed keypoints and answers of a run before are not
-    input. Raises BagError."""
-    found = [topic for topic in bag.topics_of(KEYPOINTS_TYPE) if topic not in OUTPUTS]
-    if keypoints is None and len(found) == 1:
-        keypoints = found[0]
-    true = [topic for topic in bag.topics_of(SKELETONS_TYPE) if topic.startswith(_TRUTH_PREFIX)]
-    if truth is None and len(true) == 1:
-        truth = true[0]
-    if not bag.topics_of(CAMERA_INFO_TYPE):
-        raise BagError(
-            f"{bag.path} has no topic of type {CAMERA_INFO_TYPE}, and 3D needs the camera: record camera_info too, or"
-            " make the bag with `occpose import-keypoints`"
-        )
-    return Topics(
-        keypoints=bag.topic_of(KEYPOINTS_TYPE, keypoints),
-        camera_info=bag.topic_of(CAMERA_INFO_TYPE, camera_info),
-        truth=bag.topic_of(SKELETONS_TYPE, truth) if truth is not None else None,
-    )
-
-
-class _Cameras:
-    """The camera of the last CameraInfo. A driver says the same with every image: what is said again is not read."""
-
-    def __init__(self, bag: BagReader, topics: Topics, rectified: bool) -> None:
-        """Keypoints before the first CameraInfo are of its camera, too. Raises BagError if there is none."""
-        self._bag, self._rectified, self._said = bag, rectified, b""
-        for record in bag.records([topics.camera_info]):
-            self.hear(record)
-            return
-        raise BagError(f"{bag.path} has no message on {topics.camera_info}; record it together with the keypoints")
-
-    def hear(self, record: Record) -> None:
-        said = cdr_behind_stamp(record.raw)
-        if said != self._said:
-            self.now = camera_from_msg(self._bag.unpack(record), self._rectified)
-            self._said = said
-
-
-def _records(bag: BagReader, topics: Topics) -> Iterator[Record]:
-    others = [topic for topic in bag.topics_of(MARKERS_TYPE) if topic not in OUTPUTS] + bag.topics_of(TF_TYPE)
-    return bag.records([topics.keypoints, topics.camera_info, *filter(None, [topics.truth]), *others])
 
 
 class _Tf:
@@ -159,17 +87,15 @@ def _static(topic: str) -> bool:
     return topic.endswith("tf_static")
 
 
-def _step(
-    message: Any, pipeline: PosePipeline, camera: Camera, tf: _Tf, layout: str, seen: Replay
-) -> PipelineOutput | None:
-    begin = time.perf_counter()
-    try:
-        keypoints = match_camera(keypoints_from_occpose_msg(message, layout), camera)
-    except RejectedMessageError as error:
-        seen.dropped[error.reason] += 1
-        seen.refusal = str(error)
+def _step(image: Image, pipeline: PosePipeline, camera: Camera, tf: _Tf, seen: Replay) -> PipelineOutput | None:
+    """The answer, whose numbers are finite; None if there is none."""
+    keypoints = image.keypoints
+    if keypoints is None:
+        seen.dropped[image.reason] += 1
+        seen.refusal = image.refusal
         return None
     ground = tf.ground(camera.frame_id, keypoints.stamp_ns, seen)
+    begin = time.perf_counter()
     output = pipeline.step(keypoints.people, keypoints.stamp_ns, camera, ground)
     seen.step_s.append(time.perf_counter() - begin)
     seen.dropped.update(keypoints.dropped)
@@ -187,49 +113,53 @@ def replay(
     topics: Topics,
     pipeline: PosePipeline,
     target: Answers,
+    source: Iterable[Item] | None = None,
     *,
     layout: str = "",
-    rectified: bool = False,
     ground_frame: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Replay:
     """Run a pipeline over an open bag and put the input and its answers into the target.
 
-    layout: replaces the messages' own, if given. rectified: the keypoints are of a rectified image. ground_frame: of
-    the bag's TF, whose plane z = 0 people stand on. progress: called with (done, total) keypoint messages. Raises
-    BagError, CameraError, and ReplayError if no message could be used, or the ground was never known.
+    source: what to read, if not all that `read` finds in the bag. layout: of the source, if not that of its messages.
+    ground_frame: of the bag's TF, whose plane z = 0 people stand on. progress: called with (done, total) keypoint
+    messages. Raises BagError, CameraError, and ReplayError if no message could be used, or the ground was never known.
     """
-    seen, cameras, tf = Replay(), _Cameras(bag, topics, rectified), _Tf(bag, ground_frame)
-    total, stamps_ns, opened = bag.count([topics.keypoints]), [], set()
-    answers: list[tuple[PipelineOutput, str]] = []
+    seen, tf = Replay(), _Tf(bag, ground_frame)
+    items = iter(read(bag, topics, layout) if source is None else source)
+    images: list[Record] = []
     truth: list[Record] = []
+    answers: list[tuple[PipelineOutput, str]] = []
+    camera, total = next(items), bag.count([topics.keypoints])
+    assert isinstance(camera, Camera)  # the first item always is
     target.wait_until_ready()
     begin = time.perf_counter()
-    for record in _records(bag, topics):
-        if record.topic not in opened:
-            opened.add(record.topic)
-            target.open(bag.channel(record.topic))
+    for item in items:
+        if isinstance(item, Camera):
+            camera = item
+            continue
+        if isinstance(item, Channel):
+            target.open(item)
+            continue
+        record = item.record if isinstance(item, Image) else item
         target.copy(record.topic, record.stamp_ns, record.raw)
-        if record.topic == topics.camera_info:
-            cameras.hear(record)
+        if isinstance(item, Image):
+            images.append(record)
+            output = _step(item, pipeline, camera, tf, seen)
+            if output is not None:
+                target.answer(output, camera, record.stamp_ns)
+                answers.append((output, camera.frame_id))
+            progress(len(images), total)
         elif record.msgtype == TF_TYPE and not _static(record.topic):
             tf.hear(bag.unpack(record), seen)
         elif record.topic == topics.truth:
             truth.append(record)
-        elif record.topic == topics.keypoints:
-            seen.keypoints.append(bag.unpack(record))
-            stamps_ns.append(record.stamp_ns)
-            output = _step(seen.keypoints[-1], pipeline, cameras.now, tf, layout, seen)
-            if output is not None:
-                target.answer(output, cameras.now, record.stamp_ns)
-                answers.append((output, cameras.now.frame_id))
-            progress(len(seen.keypoints), total)
     target.finish()
     seen.wall_s = time.perf_counter() - begin
-    seen.bag_s = (stamps_ns[-1] - stamps_ns[0]) * 1e-9 if stamps_ns else 0.0
+    seen.bag_s = (images[-1].stamp_ns - images[0].stamp_ns) * 1e-9 if images else 0.0
     types = MessageTypes.from_rosbags(typestore())
     seen.skeletons = [answer_to_msg(output, frame_id, types) for output, frame_id in answers]
-    seen.truth = [bag.unpack(record) for record in truth]
+    seen.keypoints, seen.truth = ([bag.unpack(record) for record in records] for records in (images, truth))
     _check_used(bag, topics, seen, layout)
     return seen
 

@@ -32,7 +32,9 @@ from occpose_core.tracking import load_solver
 from occpose_ros.answer_process import answers_bag
 from occpose_ros.bag import BagReader
 from occpose_ros.bag_report import latency_figures, make_report, tables
-from occpose_ros.replay import Replay, find_topics, replay
+from occpose_ros.helper_process import worth_helpers
+from occpose_ros.replay import Replay, replay
+from occpose_ros.replay_source import ReadingProcess, find_topics, read
 from occpose_ros.score import Score, score
 
 
@@ -112,7 +114,7 @@ def figures_of(seen: Replay, scored: Score, engine: Any) -> dict[str, Any]:
     return {
         **scored.figures,
         "latency_ms": latency_figures([1000.0 * seconds for seconds in seen.step_s]),
-        "latency_note": "one pipeline step, from the decoded message to the skeletons",
+        "latency_note": "one pipeline step, from keypoints to skeletons",
         "speed_x_realtime": seen.bag_s / seen.wall_s if seen.wall_s else None,
         "dropped": {reason: count for reason, count in sorted(seen.dropped.items()) if count},
         "resets": seen.resets,
@@ -127,14 +129,18 @@ def run(args: argparse.Namespace) -> int:
     config = dataclasses.replace(PipelineConfig(), target_height_m=args.height)
     with BagReader(args.bag) as bag:
         topics = find_topics(bag, args.topic, args.camera_info, args.truth)
-        with answers_bag(outputs.bag, bag.count([topics.keypoints]), force=args.force, markers=args.markers) as target:
-            engine = load(args.model, backend=args.backend)  # meanwhile the process that writes gets ready
+        messages = bag.count([topics.keypoints])
+        what = (topics, args.layout, args.rectified)
+        with contextlib.ExitStack() as stack:
+            target = stack.enter_context(answers_bag(outputs.bag, messages, force=args.force, markers=args.markers))
+            helped = worth_helpers(messages)
+            source = stack.enter_context(ReadingProcess(args.bag, *what)) if helped else read(bag, *what)
+            engine = load(args.model, backend=args.backend)  # meanwhile the helpers get ready
             load_lens_models()
             load_solver()
-            options = {"layout": args.layout, "rectified": args.rectified, "ground_frame": args.ground_frame}
-            options["progress"] = _progress()
+            pipeline, options = PosePipeline(engine, config), {"layout": args.layout, "ground_frame": args.ground_frame}
             with _little_garbage():
-                seen = replay(bag, topics, PosePipeline(engine, config), target, **options)
+                seen = replay(bag, topics, pipeline, target, source, progress=_progress(), **options)
     scored = score(seen.keypoints, seen.skeletons, seen.truth, args.layout, engine.info.interval_radii)
     figures = figures_of(seen, scored, engine)
     text = f"{args.bag.name}: keypoints of {topics.keypoints}, camera of {topics.camera_info}, true skeletons of"

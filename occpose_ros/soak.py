@@ -33,7 +33,7 @@ from occpose_ros.interrupts import with_node
 from occpose_ros.live import NodeProcess, Player, Recording, own_domain, ros_missing
 from occpose_ros.machine import machine, machine_line
 from occpose_ros.message_types import stamp_cdr
-from occpose_ros.replay import find_topics
+from occpose_ros.replay_source import find_topics
 
 _LISTENED = {"skeletons": SKELETONS_TYPE, "skeleton_info": SKELETON_INFO_TYPE}
 _BEGIN_NS = 1_000_000_000

@@ -21,7 +21,8 @@ from occpose_core.runtime import load
 from occpose_ros.answer_process import AnswerProcess, answers_bag
 from occpose_ros.answer_writer import MARKERS, OUTPUTS, AnswerWriter
 from occpose_ros.bag import BagError, BagReader, BagWriter
-from occpose_ros.replay import find_topics, replay
+from occpose_ros.replay import replay
+from occpose_ros.replay_source import find_topics
 
 SECONDS = 2.0
 

@@ -14,7 +14,8 @@ from occpose_ros.answer_writer import SKELETONS, AnswerWriter
 from occpose_ros.bag import SKELETON_INFO_TYPE, SKELETONS_TYPE, BagReader, BagWriter, typestore
 from occpose_ros.live import NodeProcess, Player, own_domain, ros_missing
 from occpose_ros.message_types import stamp_ns_from_cdr
-from occpose_ros.replay import find_topics, replay
+from occpose_ros.replay import replay
+from occpose_ros.replay_source import find_topics
 
 BEGIN, IMAGES = 300, 90  # both people are there, and furniture hides them
 
