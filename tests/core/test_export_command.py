@@ -14,6 +14,8 @@ from occpose_core.cli import main  # noqa: E402
 from occpose_core.models import build, describe  # noqa: E402
 from occpose_core.runtime import load  # noqa: E402
 from occpose_core.runtime.cuda import NoGpuError  # noqa: E402
+from tests.core.pretended_gpu import pretend  # noqa: E402
+from tests.tolerances import ENGINE  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,26 @@ def test_a_file_is_built_for_gpus_that_are_elsewhere(trained: Path, tmp_path: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small.onnx", "small.safetensors"], (
         "plans do not travel"
     )
+
+
+@pytest.mark.parametrize("error_m", [pytest.param(0.0, id="right"), pytest.param(0.002, id="wrong")])
+def test_an_engine_is_built_for_this_machine_and_its_answers_are_compared(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, error_m: float
+) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    out = tmp_path / "out"
+    pretend(monkeypatch, out / "small.onnx", error_m=error_m)
+    monkeypatch.setattr("occpose_core.export.engines.find_gpu", lambda: None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    status = main(["export", str(trained), "--out", str(out), "--engine", "tensorrt-rtx", "--json"])
+    said = capsys.readouterr()
+    assert (out / "small.onnx").exists(), "the file itself is right"
+    if error_m:
+        assert status == 2 and "its answers differ from ONNX Runtime's by 2 mm, more than 1 mm" in said.err
+    else:
+        assert status == 0 and list(tmp_path.glob("occpose/engines/*.plan"))
+        differences = json.loads(said.out)["engine_difference_by_input"]
+        assert differences.keys() == {"random", "masked", "golden"} and max(differences.values()) < ENGINE
 
 
 @pytest.mark.parametrize(
