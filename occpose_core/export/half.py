@@ -28,10 +28,10 @@ def store_half(proto: onnx.ModelProto) -> None:
 
     Only what round_weights has rounded, and so loses nothing: tables that folding made stay as they are.
     """
-    casts = []
+    casts, taken = [], {tensor.name for tensor in proto.graph.initializer}
     for tensor in proto.graph.initializer:
         array = numpy_helper.to_array(tensor)
-        if array.dtype != np.float32 or array.size < HALF_FROM:
+        if array.dtype != np.float32 or array.size < HALF_FROM or _in_half(tensor.name) in taken:
             continue
         half = _rounded(array)
         if not np.array_equal(half, array):
@@ -69,7 +69,7 @@ class _Rewriting:
         new = NodeProto()
         new.CopyFrom(node)
         in_half = self._computes_in_half(node)
-        new.input[:] = [(self._in_half if in_half else self.in_single)(name) for name in node.input]
+        new.input[:] = [(self._take_half if in_half else self.in_single)(name) for name in node.input]
         if in_half:
             self._half.update(node.output)
             new.output[:] = [_in_half(name) for name in node.output]
@@ -102,7 +102,7 @@ class _Rewriting:
             return False
         return node.op_type in _ALONG and bool(given) and self._half.issuperset(given)
 
-    def _in_half(self, name: str) -> str:
+    def _take_half(self, name: str) -> str:
         if name in self._constants and self._constants[name].data_type != TensorProto.FLOAT:
             self._needed.add(name)  # shapes and places are whole numbers
             return name

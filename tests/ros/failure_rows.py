@@ -228,7 +228,7 @@ ROWS = {
         not_here=f"what a plan does on a GPU: {_GPU}",
     ),
     31: Row(
-        case="model file missing, damaged, empty, not by occpose, with other inputs or shapes, or that answers NaN",
+        case="model file missing, empty, damaged by a bit or more, not by occpose, of other shapes, or answering NaN",
         answer="configuring fails with one sentence; the node stays and can be mended",
         tests=(
             f"{LIFE}test_a_bad_model_fails_to_configure_and_can_be_mended",
