@@ -60,9 +60,9 @@ def skeleton_markers(
     base = _base(header, lifetime_s, types) | {"ns": f"{camera}/" if camera else ""}
     ids = marker_ids([skeleton.id for skeleton in skeletons], {} if reset else previous_ids)
     markers = [_delete_all(base, types)] if reset else []
-    palette = _Palette(types)
+    palettes = _Palette(MEASURED_RGB, types), _Palette(FILLED_RGB, types)
     for skeleton in skeletons:
-        markers += _person(skeleton, base | {"id": ids[skeleton.id]}, palette, types)
+        markers += _person(skeleton, base | {"id": ids[skeleton.id]}, palettes, types)
     gone = [] if reset else [number for track, number in previous_ids.items() if track not in ids]
     markers += [_delete(base | {"id": number}, layer, types) for number in gone for layer in LAYERS]
     return types.MarkerArray(markers=markers), ids
@@ -118,17 +118,16 @@ def _colour(rgb: tuple[float, float, float], alpha: float, types: MessageTypes) 
     return types.ColorRGBA(r=rgb[0], g=rgb[1], b=rgb[2], a=alpha)
 
 
-class _Palette(dict[tuple[tuple[float, float, float], int], Any]):
-    """(rgb, alpha in steps) -> ColorRGBA, each made once: Python pays for every object in a message."""
+class _Palette(dict[int, Any]):
+    """Alpha in steps -> ColorRGBA of one colour, each made once: Python pays for every object in a message."""
 
-    def __init__(self, types: MessageTypes) -> None:
+    def __init__(self, rgb: tuple[float, float, float], types: MessageTypes) -> None:
         super().__init__()
-        self._types = types
+        self._rgb, self._types = rgb, types
 
-    def __missing__(self, key: tuple[tuple[float, float, float], int]) -> Any:
-        rgb, step = key
-        self[key] = _colour(rgb, step / _ALPHA_STEPS, self._types)
-        return self[key]
+    def __missing__(self, step: int) -> Any:
+        self[step] = colour = _colour(self._rgb, step / _ALPHA_STEPS, self._types)
+        return colour
 
 
 def _delete(base: dict[str, Any], layer: str, types: MessageTypes) -> Any:
@@ -140,7 +139,9 @@ def _delete_all(base: dict[str, Any], types: MessageTypes) -> Any:
     return types.Marker(**base | {"action": types.Marker.DELETEALL})
 
 
-def _person(skeleton: Skeleton3D, base: dict[str, Any], palette: _Palette, types: MessageTypes) -> list[Any]:
+def _person(
+    skeleton: Skeleton3D, base: dict[str, Any], palettes: tuple[_Palette, _Palette], types: MessageTypes
+) -> list[Any]:
     # Lists, not arrays: a person has 17 joints, which a loop goes through faster than numpy is called.
     origin, joints_cam_m = skeleton.origin.tolist(), skeleton.joints_cam_m.tolist()
     points = [types.Point(x=x, y=y, z=z) for x, y, z in joints_cam_m]
@@ -154,24 +155,25 @@ def _person(skeleton: Skeleton3D, base: dict[str, Any], palette: _Palette, types
         if Origin.UNKNOWN not in ends:
             bones[Origin.FILLED in ends].extend(bone)
 
-    def vertices(layer: str, joints: list[int], size_m: float, rgb: tuple[float, float, float], row: int) -> Any:
+    def vertices(layer: str, joints: list[int], size_m: float, row: int) -> Any:
         """Spheres at joints, or lines between each two of them, coloured joint by joint."""
         if not joints:
             return _delete(base, layer, types)
+        palette, step_of = palettes[row], steps[row]
         fields = {
             "ns": base["ns"] + layer,
             "type": getattr(types.Marker, LAYERS[layer]),
             "scale": types.Vector3(x=size_m, y=size_m, z=size_m),
             "points": [points[joint] for joint in joints],
-            "colors": [palette[rgb, steps[row][joint]] for joint in joints],
+            "colors": [palette[step_of[joint]] for joint in joints],
         }
         return types.Marker(**base | fields)
 
     return [
-        vertices("joints", measured, _JOINT_DIAMETER_M, MEASURED_RGB, 0),
-        vertices("bones", bones[0], _BONE_WIDTH_M, MEASURED_RGB, 0),
-        vertices("filled_joints", filled, _JOINT_DIAMETER_M, FILLED_RGB, 1),
-        vertices("filled_bones", bones[1], _BONE_WIDTH_M, FILLED_RGB, 1),
+        vertices("joints", measured, _JOINT_DIAMETER_M, 0),
+        vertices("bones", bones[0], _BONE_WIDTH_M, 0),
+        vertices("filled_joints", filled, _JOINT_DIAMETER_M, 1),
+        vertices("filled_bones", bones[1], _BONE_WIDTH_M, 1),
         _label(skeleton, [joints_cam_m[joint] for joint in measured + filled], base, types),
     ]
 
