@@ -24,18 +24,72 @@ from occpose_ros.bag import BagError, BagWriter, Channel
 from occpose_ros.helper_process import HelperProcess, Line, worth_helpers
 
 _BATCH = 64  # jobs that are handed over at once: each hand-over costs as much as a few of them
+_POSTPONED = 256  # jobs
 
 
-class AnswerProcess:
+_Job = tuple[str, tuple[Any, ...]]
+
+
+class _Postponed:
+    """Takes what Answers says and does it later, many jobs at a time."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._jobs: list[_Job] = []
+
+    def open(self, channel: Channel) -> None:
+        """See Answers."""
+        self._later("open", channel)
+
+    def copy(self, topic: str, stamp_ns: int, raw: bytes) -> None:
+        """See Answers."""
+        self._later("copy", topic, stamp_ns, raw)
+
+    def answer(self, output: PipelineOutput, camera: Camera, stamp_ns: int) -> None:
+        """See Answers."""
+        self._later("answer", output, camera, stamp_ns)
+
+    def finish(self) -> None:
+        """See Answers."""
+        self._at_once = 0
+        self._later("finish")
+
+    def _later(self, job: str, *arguments: Any) -> None:
+        self._jobs.append((job, arguments))
+        if len(self._jobs) >= self._at_once:
+            jobs, self._jobs = self._jobs, []
+            self._do(jobs)
+
+    def _do(self, jobs: list[_Job]) -> None:
+        raise NotImplementedError
+
+
+class PostponingWriter(_Postponed):
+    """An AnswerWriter that is let work now and then: image by image, it and what lifts push each other's code and data
+    out of the processor's caches, and both take a sixth longer."""
+
+    def __init__(self, writer: AnswerWriter) -> None:
+        super().__init__(_POSTPONED)
+        self._writer = writer
+
+    def wait_until_ready(self) -> None:
+        """It is."""
+
+    def _do(self, jobs: list[_Job]) -> None:
+        for job, arguments in jobs:
+            getattr(self._writer, job)(*arguments)
+
+
+class AnswerProcess(_Postponed):
     """An AnswerWriter in a process of its own; a context manager. Raises BagError or OutputError as BagWriter does.
 
     The file lies in a hidden folder until it is complete, whatever becomes of the process.
     """
 
     def __init__(self, path: Path, *, force: bool = False, markers: bool = True) -> None:
+        super().__init__(_BATCH)
         self.path = path
         self._force, self._markers = force, markers
-        self._jobs: list[tuple[str, tuple[Any, ...]]] = []
         self._ready = False
 
     def __enter__(self) -> AnswerProcess:
@@ -66,32 +120,13 @@ class AnswerProcess:
             self._hear()
             self._ready = True
 
-    def open(self, channel: Channel) -> None:
-        """See Answers."""
-        self._later("open", channel)
-
-    def copy(self, topic: str, stamp_ns: int, raw: bytes) -> None:
-        """See Answers."""
-        self._later("copy", topic, stamp_ns, raw)
-
-    def answer(self, output: PipelineOutput, camera: Camera, stamp_ns: int) -> None:
-        """See Answers."""
-        self._later("answer", output, camera, stamp_ns)
-
     def finish(self) -> None:
         """See Answers."""
         self.wait_until_ready()
-        self._later("finish")
-        self._hand_over()
+        super().finish()
         self._hear()
 
-    def _later(self, job: str, *arguments: Any) -> None:
-        self._jobs.append((job, arguments))
-        if len(self._jobs) >= _BATCH:
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        jobs, self._jobs = self._jobs, []
+    def _do(self, jobs: list[_Job]) -> None:
         with contextlib.suppress(OSError):  # of a process that ended it is heard why
             self._helper.line.send(jobs)
             return
@@ -136,4 +171,4 @@ def answers_bag(path: Path, answers: int, *, force: bool = False, markers: bool 
             yield process
     else:
         with BagWriter(path, force=force) as bag:
-            yield AnswerWriter(bag, markers=markers)
+            yield PostponingWriter(AnswerWriter(bag, markers=markers))

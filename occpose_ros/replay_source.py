@@ -37,6 +37,7 @@ from occpose_ros.helper_process import HelperProcess, Line
 from occpose_ros.message_types import cdr_behind_stamp
 
 _TRUTH_PREFIX = "/ground_truth"
+_AHEAD = 128  # items
 _BATCH = 32  # items that are handed over at once: each hand-over costs as much as a few of them
 
 
@@ -93,6 +94,14 @@ def read(bag: BagReader, topics: Topics, layout: str = "", rectified: bool = Fal
     The first is the camera of the first CameraInfo, which is also that of keypoints before it. layout: replaces the
     messages' own, if given. rectified: the keypoints are of a rectified image. Raises BagError and CameraError.
     """
+    items = _read(bag, topics, layout, rectified)
+    yield next(items)
+    # Many at once: what reads and what lifts push each other's code and data out of the processor's caches.
+    while ahead := list(islice(items, _AHEAD)):
+        yield from ahead
+
+
+def _read(bag: BagReader, topics: Topics, layout: str, rectified: bool) -> Iterator[Item]:
     first = next(bag.records([topics.camera_info]), None)
     if first is None:
         raise BagError(f"{bag.path} has no message on {topics.camera_info}; record it together with the keypoints")

@@ -18,7 +18,7 @@ import pytest
 
 from occpose_core.pipeline import PosePipeline
 from occpose_core.runtime import load
-from occpose_ros.answer_process import AnswerProcess, answers_bag
+from occpose_ros.answer_process import AnswerProcess, PostponingWriter, answers_bag
 from occpose_ros.answer_writer import MARKERS, OUTPUTS, AnswerWriter
 from occpose_ros.bag import BagError, BagReader, BagWriter
 from occpose_ros.replay import replay
@@ -70,14 +70,20 @@ def test_a_process_is_started_where_it_is_worth_it(tmp_path: Path) -> None:
         target.wait_until_ready()
         target.finish()
     with answers_bag(tmp_path / "short.mcap", 10) as target:
-        assert isinstance(target, AnswerWriter)
+        assert isinstance(target, PostponingWriter)
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     try:
         with answers_bag(tmp_path / "slow.mcap", 10**4) as target:
-            assert isinstance(target, AnswerWriter)
+            assert isinstance(target, PostponingWriter)
     finally:
         os.sched_setaffinity(0, cores)
+
+
+def test_what_is_postponed_is_the_same(short: Path, alone: Path, tmp_path: Path) -> None:
+    with answers_bag(tmp_path / "out.mcap", 1) as target:
+        replay_into(short, target)
+    assert (tmp_path / "out.mcap").read_bytes() == alone.read_bytes()
 
 
 def test_without_markers_the_other_answers_are_the_same(short: Path, alone: Path, tmp_path: Path) -> None:
