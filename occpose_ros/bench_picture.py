@@ -35,25 +35,27 @@ def bench_picture(figures: Mapping[str, Any], title: str) -> bytes:
 
 
 def _models(axes: Any, figures: Mapping[str, Any]) -> None:
-    """Every model as it is shipped, and in torch."""
+    """Every model as it is shipped, and in torch that of the pipeline."""
     names = list(dict.fromkeys(of["model"] for of in figures["models"]))
     lines: dict[tuple[str, str], list[tuple[int, float]]] = {}
     for of in figures["models"]:
         lines.setdefault((of["model"], of["engine"]), []).append((of["people"], of["p50_ms"]))
     for (name, engine), points in lines.items():
         index, eager = names.index(name), engine.startswith("torch")
+        if eager and name != figures["model"]:
+            continue
         axes.plot(
             *zip(*points, strict=True),
             linestyle="--" if eager else "-",
             linewidth=1.2,
             color=COLOURS[index % len(COLOURS)],
-            marker=MARKERS[index % len(MARKERS)],
+            marker=MARKERS[(index + index // len(COLOURS)) % len(MARKERS)],  # another one when colours begin again
             markersize=4,
             label=None if eager else name,
         )
     _logarithmic(axes, [of["people"] for of in figures["models"]])
-    axes.set(title="One call of a model (dashed: in torch)", xlabel="people", ylabel="p50, ms")
-    axes.legend(frameon=False, fontsize=7)
+    axes.set(title=f"One call of a model (dashed: {figures['model']} in torch)", xlabel="people", ylabel="p50, ms")
+    axes.legend(frameon=False, fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.12))
 
 
 def _pipeline(axes: Any, figures: Mapping[str, Any]) -> None:
