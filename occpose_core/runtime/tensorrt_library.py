@@ -12,8 +12,8 @@ from occpose_core.runtime.cuda import Gpu
 
 # backend -> its module, and what to install; the first that is installed is taken
 LIBRARIES = {
-    "tensorrt": ("tensorrt", "pip install occpose[tensorrt], or on a Jetson: apt install python3-libnvinfer"),
-    "tensorrt-rtx": ("tensorrt_rtx", "pip install occpose[tensorrt-rtx]"),
+    "tensorrt": ("tensorrt", "pip install tensorrt cuda-bindings, or on a Jetson: apt install python3-libnvinfer"),
+    "tensorrt-rtx": ("tensorrt_rtx", "pip install tensorrt-rtx-cu13 cuda-bindings"),
 }
 
 

@@ -57,7 +57,7 @@ def test_another_process_builds_the_same_and_tells_how_far_it_is() -> None:
         pytest.param({"batches": (0, -1)}, "cannot build", id="numbers of people"),
         pytest.param(
             {"backend": "tensorrt"},
-            r"needs the package tensorrt: pip install occpose\[tensorrt\]",
+            "needs the package tensorrt: pip install tensorrt cuda-bindings",
             id="no library",
             marks=pytest.mark.skipif("tensorrt" in installed(), reason="TensorRT is installed"),
         ),

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source your ROS")
-pytest.importorskip("tensorrt_rtx", reason="needs TensorRT for RTX: pip install occpose[tensorrt-rtx]")
+pytest.importorskip("tensorrt_rtx", reason="needs TensorRT for RTX: pip install tensorrt-rtx-cu13")
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import TransitionCallbackReturn
