@@ -135,7 +135,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     except ValueError:
         numbers = (0,)
     if numbers[0] < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} are no positive numbers like 1,2,4")
+        raise argparse.ArgumentTypeError(f"got {text!r}, not positive numbers like 1,2,4")
     return numbers
 
 
@@ -144,4 +144,4 @@ def _capabilities(text: str) -> tuple[tuple[int, int], ...]:
         pairs = tuple(tuple(int(number) for number in part.split(".")) for part in text.split(","))
         return tuple((major, minor) for major, minor in pairs)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} are no compute capabilities like 8.6,8.9") from None
+        raise argparse.ArgumentTypeError(f"got {text!r}, not compute capabilities like 8.6,8.9") from None

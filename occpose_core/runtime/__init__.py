@@ -84,7 +84,9 @@ def model_path(model: str | Path, suffix: str = ".onnx") -> Path:
         )
     path = WEIGHTS / f"{model}{suffix}"
     if not path.is_file():
-        raise ModelFileError(f"model {str(model)!r} is not shipped as {suffix}; choose another backend")
+        raise ModelFileError(
+            f"model {str(model)!r} is not shipped as {suffix}; choose another backend, or give the path of such a file"
+        )
     return path
 
 
