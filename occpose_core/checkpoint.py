@@ -141,6 +141,7 @@ def save_checkpoint(path: Path, model: nn.Module, info: ModelInfo, half_weights:
     temporary = path.with_name(f".{path.name}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, temporary, metadata={METADATA_KEY: info.to_json()})
+    os.chmod(temporary, 0o644)  # safetensors makes it private
     os.replace(temporary, path)
 
 
