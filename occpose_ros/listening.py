@@ -40,12 +40,15 @@ class Aside(ReentrantCallbackGroup):
 class Listener:
     """Calls the callback of a subscription from the thread that listens. Made and destroyed by the executor's thread.
 
+    What rclpy raises is logged, as the executor's errors are, and ends no thread.
+
     subscription: in the group `aside`, without events, of a callback that takes a message and its info. events: what
     else to listen for.
     """
 
     def __init__(self, node: Node, subscription: Any, aside: Aside, events: Any) -> None:
         self._context = node.context
+        self._logger = node.get_logger()
         self._subscription = subscription
         self._aside = aside
         self._events = events.create_event_handlers(aside, subscription.handle, subscription.topic_name)
@@ -54,7 +57,7 @@ class Listener:
         self._context.on_shutdown(self.wake)
 
     def listen(self) -> bool:
-        """Wait for messages or `wake` and hand over what has come; False if nothing will ever come."""
+        """Wait for messages or `wake` and hand over what has come; False if that is impossible, at least for now."""
         if not self._context.ok():
             return False
         self._aside.until_s = math.inf
@@ -65,6 +68,11 @@ class Listener:
                 self._wait()
                 while (taken := self._subscription.handle.take_message(self._subscription.msg_type, False)) is not None:
                     self._subscription.callback(*taken)
+        except Exception as error:  # noqa: BLE001  a callback border: the executor hears what this thread cannot
+            if self._context.ok():  # else it has ended meanwhile
+                topic = self._subscription.topic_name
+                self._logger.error(f"listening to {topic} failed: {type(error).__name__}: {error}")
+            return False
         finally:
             self._aside.until_s = time.monotonic() + _LONG_S
         return True

@@ -39,7 +39,7 @@ class Ear(Protocol):
     """Something to listen to for want of work (listening.py): what is heard leads to an `offer` by the same thread."""
 
     def listen(self) -> bool:
-        """Wait for something or for `wake`; False if nothing will ever come."""
+        """Wait for something or for `wake`; False if that is impossible, until the next offer at least."""
 
     def wake(self) -> None:
         """Let `listen` come back."""

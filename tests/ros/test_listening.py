@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo
 from occpose_core.runtime.onnxruntime_engine import OnnxRuntimeEngine
 from occpose_ros.diagnostics import Statistics
 from occpose_ros.inputs import waited_s
+from occpose_ros.listening import Listener
 from occpose_ros.qos import subscribe_aside
 
 
@@ -66,6 +67,21 @@ def test_nobody_hears_keypoints_twice(graph, hearers):
         node.trigger_activate()
         graph.wait("an answer", lambda: graph.send_camera() or graph.ask())
     graph.diagnosis(lambda values: int(values["received"]) == int(values["answered"]) == len(hearers) == 6)
+
+
+def test_the_executor_hears_keypoints_while_the_thread_that_lifts_cannot(graph, hearers, monkeypatch, capfd):
+    graph.active()
+
+    def fail(self):
+        raise RuntimeError("no more events")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Listener, "_wait", fail)
+        for _ in range(3):
+            graph.ask()  # the first may still be awaited as before
+        assert hearers[1:] == 2 * [threading.current_thread().name]
+    graph.wait("the thread to listen again", lambda: graph.ask() and hearers[-1] == "lifting")
+    assert "listening to /keypoints failed: RuntimeError: no more events" in capfd.readouterr().err
 
 
 def test_a_publisher_that_does_not_fit_is_told_by_the_thread_that_listens(graph, capfd):
