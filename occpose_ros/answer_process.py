@@ -143,24 +143,30 @@ class AnswerProcess(_Postponed):
 
 
 def _write(line: Line, path: Path, markers: bool) -> None:
-    """The other process: does what comes over the line until that is finished, or the line is closed."""
-    failure = ""
+    """The other process: does what comes over the line until that is finished, and tells why if it cannot."""
+    try:
+        line.send(_done(line, path, markers))
+    except (EOFError, ConnectionError):  # nobody wants the file any more
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _done(line: Line, path: Path, markers: bool) -> str:
+    """Why it could not be done, "" if it is."""
     try:
         with BagWriter(path) as bag:
             writer = AnswerWriter(bag, markers=markers)
-            line.send(failure)
+            line.send("")
             job = ""
             while job != "finish":
                 for job, arguments in line.recv():
                     getattr(writer, job)(*arguments)
-    except EOFError:  # nobody wants the file any more
-        shutil.rmtree(path.parent, ignore_errors=True)
-        return
     except OccposeError as error:
-        failure = str(error)
+        return str(error)
+    except ConnectionError:
+        raise
     except OSError as error:
-        failure = f"cannot write to {path.parent.parent}: {error.strerror}; choose another folder"
-    line.send(failure)
+        return f"cannot write to {path.parent.parent}: {error.strerror}; choose another folder"
+    return ""
 
 
 @contextlib.contextmanager

@@ -181,5 +181,5 @@ def _serve(line: Line, path: Path, topics: Topics, layout: str, rectified: bool)
         line.send([])
     except OccposeError as error:
         line.send(error)
-    except (EOFError, BrokenPipeError):  # nobody wants more
+    except (EOFError, ConnectionError):  # nobody wants more
         return

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,3 +100,16 @@ def test_a_process_that_ends_is_an_error_that_says_so(sample: Path) -> None:
         os.kill(process.pid, signal.SIGKILL)
         with pytest.raises(BagError, match=r"reads .*two_people.mcap ended with exit code -9"):
             list(items)
+
+
+def test_a_process_whose_reader_is_killed_ends_without_a_word(sample: Path) -> None:
+    code = "import os, sys; from pathlib import Path; from occpose_ros.bag import BagReader\n"
+    code += "from occpose_ros.replay_source import ReadingProcess, find_topics\n"
+    code += "with BagReader(Path(sys.argv[1])) as bag: topics = find_topics(bag)\n"
+    code += "with ReadingProcess(Path(sys.argv[1]), topics) as process:\n"
+    code += "    items, status = iter(process), Path(f'/proc/{process.pid}/status'); next(items); next(items)\n"
+    code += "    while '(sleeping)' not in status.read_text(): os.sched_yield()\n"  # it waits for a reader
+    code += "    os._exit(9)"
+    command = [sys.executable, "-c", code, str(sample)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    assert (done.returncode, done.stderr) == (9, "")  # both processes have closed it
