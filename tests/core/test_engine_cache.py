@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -177,17 +178,20 @@ def test_a_folder_that_may_only_be_read_is_read(cache: EngineCache) -> None:
         cache.folder.chmod(0o700)
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk() -> Iterator[None]:
-    """No file can grow beyond 1 kB, as on a disk that is nearly full."""
+    """Meanwhile no file can grow beyond 1 kB, as on a disk that is nearly full; that of pytest's output neither."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_full_disk_leaves_nothing_behind(cache: EngineCache, full_disk: None) -> None:
-    with pytest.raises(CacheError, match="the engine cache cannot be written: cannot write .*key.plan: File too large"):
+def test_a_full_disk_leaves_nothing_behind(cache: EngineCache) -> None:
+    sentence = "the engine cache cannot be written: cannot write .*key.plan: File too large"
+    with full_disk(), pytest.raises(CacheError, match=sentence):
         stored(cache)
     assert cache.read("key") is None
     assert not list(cache.folder.iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -47,9 +48,10 @@ graph.close()
 
 
 def loaded(code: str, *argv: str) -> set[str]:
-    """The libraries that are loaded after code has run in a new Python."""
+    """The libraries that are loaded after code has run in a new Python that sees no GPU."""
     tell = f"{code}\nprint('loaded', *({LIBRARIES!r} & sys.modules.keys()))"
-    done = subprocess.run([sys.executable, "-c", tell, *argv], cwd=ROOT, capture_output=True, text=True)
+    command, unseen = [sys.executable, "-c", tell, *argv], {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, cwd=ROOT, env=unseen, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     word, *libraries = done.stdout.splitlines()[-1].split()
     assert word == "loaded"
