@@ -95,7 +95,10 @@ class AnswerProcess(_Postponed):
     def __enter__(self) -> AnswerProcess:
         make_folder(self.path.parent)
         refuse_existing(self.path, self._force)
-        self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.stem}-", dir=self.path.parent))
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.stem}-", dir=self.path.parent))
+        except OSError as error:
+            raise BagError(_unwritable(self.path.parent, error)) from None
         self._helper = HelperProcess(_write, self._folder / self.path.name, self._markers)
         return self
 
@@ -165,8 +168,12 @@ def _done(line: Line, path: Path, markers: bool) -> str:
     except ConnectionError:
         raise
     except OSError as error:
-        return f"cannot write to {path.parent.parent}: {error.strerror}; choose another folder"
+        return _unwritable(path.parent.parent, error)
     return ""
+
+
+def _unwritable(folder: Path, error: OSError) -> str:
+    return f"cannot write to {folder}: {error.strerror}; choose another folder"
 
 
 @contextlib.contextmanager

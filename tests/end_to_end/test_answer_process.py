@@ -134,6 +134,11 @@ def test_a_process_that_cannot_write_is_an_error_that_says_why(
     assert os.listdir(tmp_path) == []
 
 
+def test_a_folder_that_nothing_can_be_written_to_is_an_error_that_says_so() -> None:
+    with pytest.raises(BagError, match="cannot write to /proc: .*; choose another"), AnswerProcess(Path("/proc/x.mcap")):
+        pass
+
+
 def test_an_error_on_this_side_leaves_neither_file_nor_process(tmp_path: Path) -> None:
     process = AnswerProcess(tmp_path / "out.mcap")
     with pytest.raises(KeyboardInterrupt), process:
