@@ -135,7 +135,8 @@ def test_a_process_that_cannot_write_is_an_error_that_says_why(
 
 
 def test_a_folder_that_nothing_can_be_written_to_is_an_error_that_says_so() -> None:
-    with pytest.raises(BagError, match="cannot write to /proc: .*; choose another"), AnswerProcess(Path("/proc/x.mcap")):
+    process = AnswerProcess(Path("/proc/out.mcap"))
+    with pytest.raises(BagError, match="cannot write to /proc: .*; choose another folder"), process:
         pass
 
 
