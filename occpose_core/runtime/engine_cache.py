@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +145,12 @@ class EngineCache:
     def _read(self, name: str) -> bytes | None:
         """The content of a file, None if there is none."""
         try:
-            self._check_folder()
-            return (self.folder / name).read_bytes()
+            with contextlib.ExitStack() as stack:
+                folder = os.open(self.folder, os.O_RDONLY)
+                stack.callback(os.close, folder)
+                self._check(os.fstat(folder))
+                # below that very folder, whatever has its name by now: others may own those above it
+                return stack.enter_context(open(name, "rb", opener=partial(os.open, dir_fd=folder))).read()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -153,10 +158,9 @@ class EngineCache:
 
     def _make_folder(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._check_folder()
+        self._check(self.folder.stat())
 
-    def _check_folder(self) -> None:
-        status = self.folder.stat()
+    def _check(self, status: os.stat_result) -> None:
         if status.st_uid != os.getuid() or status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise CacheError(f"others can enter the engine cache {self.folder}; run: chmod 700 {self.folder}")
 

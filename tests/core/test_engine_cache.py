@@ -144,6 +144,23 @@ def test_a_folder_of_somebody_else_is_not_used(cache: EngineCache, monkeypatch: 
         cache.read("key")
 
 
+def test_what_is_read_lies_in_the_folder_that_was_looked_at(
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fstat = os.fstat
+
+    def look(folder: int) -> os.stat_result:
+        cache.folder.rename(cache.folder.with_name("before"))
+        EngineCache(cache.folder).write("blob", b"of somebody else")
+        return fstat(folder)
+
+    cache.write("blob", b"one's own")
+    with monkeypatch.context() as changing:
+        changing.setattr(os, "fstat", look)
+        assert cache.read_blob("blob") == b"one's own"
+    assert cache.read_blob("blob") == b"of somebody else"
+
+
 # --- trouble with the disk
 
 
