@@ -164,7 +164,8 @@ def figures_of(seen: Soak) -> dict[str, Any]:
         "lost_in_the_node": seen.received - seen.answered - replaced,
         "dropped": dict(seen.dropped),
         "memory_mb": {"first": seen.memory[0][1], "warm": warm[0][1], "last": seen.memory[-1][1]},
-        "memory_slope_mb_per_hour": 3600.0 * slope(warm[:: max(1, len(warm) // 500)]),
+        # of the later half: memory settles over some minutes, and what leaks goes on growing
+        "memory_slope_mb_per_hour": 3600.0 * slope(warm[len(warm) // 2 :: max(1, len(warm) // 500)]),
         "latency_ms": {"early": early, "late": late},
         "latency_drift": late["p50"] / early["p50"],
         "threads": {"first": seen.threads[0], "last": seen.threads[-1]},
