@@ -16,8 +16,8 @@ from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.message_types import message_class
 from occpose_ros.parameter_fields import ParameterError
 from occpose_ros.parameters import NodeParameters
-from occpose_ros.qos import subscribe, subscribe_aside, subscribe_plainly
-from occpose_ros.worker import Ear
+from occpose_ros.qos import subscribe, subscribe_for_thread, subscribe_plainly
+from occpose_ros.worker import Listening
 
 # So many bodies are listened to at once.
 MAX_BODIES = 100
@@ -27,12 +27,12 @@ _BAD_NAMES = (InvalidTopicNameException, ValueError)  # characters, and substitu
 
 
 class Input(Protocol):
-    """An open input. topic: the full name of the topic that tells who is there. ear: for a thread that listens."""
+    """An open input. topic: the full name of the topic that tells who is there. listener: for the thread that works."""
 
     topic: str
 
     @property
-    def ear(self) -> Ear | None: ...
+    def listener(self) -> Listening | None: ...
 
     def destroy(self) -> None:
         """Leave all topics."""
@@ -77,12 +77,12 @@ class TopicInput:
         def on_keypoints(msg: Any, info: Mapping[str, Any]) -> None:
             guarded(msg, waited_s(info))
 
-        self._subscription, self.ear = subscribe_aside(node, kind, "keypoints", on_keypoints)
+        self._subscription, self.listener = subscribe_for_thread(node, kind, "keypoints", on_keypoints)
         self.topic = self._subscription.topic_name
 
     def destroy(self) -> None:
         """Leave the topic."""
-        self.ear.destroy()
+        self.listener.destroy()
         self._node.destroy_subscription(self._subscription)
 
 
@@ -95,7 +95,7 @@ def waited_s(info: Mapping[str, Any]) -> float:
 class BodiesInput:
     """A message for each body of an image, on topics that come and go as the list of tracked bodies says (REP-155)."""
 
-    ear: Ear | None = None  # the executor listens to all of them
+    listener: Listening | None = None  # the executor listens to all of them
 
     def __init__(self, node: ManagedNode, humans: str, kind: Any, on_message: Callable[[Any], None]) -> None:
         self._node = node

@@ -25,7 +25,7 @@ _LONG_S = 0.05
 _FOREVER_NS = -1
 
 
-class Aside(ReentrantCallbackGroup):
+class PausableCallbackGroup(ReentrantCallbackGroup):
     """Entities that the executor leaves alone until some moment, in monotonic seconds."""
 
     def __init__(self) -> None:
@@ -42,16 +42,16 @@ class Listener:
 
     What rclpy raises is logged, as the executor's errors are, and ends no thread.
 
-    subscription: in the group `aside`, without events, of a callback that takes a message and its info. events: what
+    subscription: in `group`, without events, of a callback that takes a message and its info. events: what
     else to listen for.
     """
 
-    def __init__(self, node: Node, subscription: Any, aside: Aside, events: Any) -> None:
+    def __init__(self, node: Node, subscription: Any, group: PausableCallbackGroup, events: Any) -> None:
         self._context = node.context
         self._logger = node.get_logger()
         self._subscription = subscription
-        self._aside = aside
-        self._events = events.create_event_handlers(aside, subscription.handle, subscription.topic_name)
+        self._group = group
+        self._events = events.create_event_handlers(group, subscription.handle, subscription.topic_name)
         self._wake = GuardCondition(None, None, context=node.context)
         self._wait_set = rclpy_implementation.WaitSet(1, 1, 0, 0, 0, len(self._events), node.context.handle)
         self._context.on_shutdown(self.wake)
@@ -60,7 +60,7 @@ class Listener:
         """Wait for messages or `wake` and hand over what has come; False if that is impossible, at least for now."""
         if not self._context.ok():
             return False
-        self._aside.until_s = math.inf
+        self._group.until_s = math.inf
         try:
             with contextlib.ExitStack() as in_use:  # so that nothing is destroyed meanwhile
                 for entity in (self._context.handle, self._subscription.handle, self._wake.handle, *self._events):
@@ -74,7 +74,7 @@ class Listener:
                 self._logger.error(f"listening to {topic} failed: {type(error).__name__}: {error}")
             return False
         finally:
-            self._aside.until_s = time.monotonic() + _LONG_S
+            self._group.until_s = time.monotonic() + _LONG_S
         return True
 
     def _wait(self) -> None:

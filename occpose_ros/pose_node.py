@@ -118,7 +118,7 @@ class PoseNode(ManagedNode):
             ),
             self.guarded(answerer.forget, "forget"),
             name="lifting",
-            ear=self._input.ear if self._input else None,
+            listener=self._input.listener if self._input else None,
         )
 
     def stop(self) -> None:

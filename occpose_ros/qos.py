@@ -22,7 +22,7 @@ from rclpy.qos import (
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from occpose_core.errors import OccposeError
-from occpose_ros.listening import Aside, Listener
+from occpose_ros.listening import Listener, PausableCallbackGroup
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -87,14 +87,16 @@ def subscribe(node: Node, kind: Any, topic: str, callback: Callable[[Any], None]
     return _subscribe(node, kind, topic, callback, qos, _subscription_events(node, topic))
 
 
-def subscribe_aside(node: Node, kind: Any, topic: str, callback: Callable[[Any, Any], None]) -> tuple[Any, Listener]:
+def subscribe_for_thread(
+    node: Node, kind: Any, topic: str, callback: Callable[[Any, Any], None]
+) -> tuple[Any, Listener]:
     """As `subscribe`, but a thread of the node's own may listen; the executor does while no thread listens.
 
     callback: takes a message and rclpy's information about it.
     """
-    aside = Aside()
-    subscription = _subscribe(node, kind, topic, callback, AWAITED, _NO_EVENTS, aside)
-    return subscription, Listener(node, subscription, aside, _subscription_events(node, topic))
+    group = PausableCallbackGroup()
+    subscription = _subscribe(node, kind, topic, callback, AWAITED, _NO_EVENTS, group)
+    return subscription, Listener(node, subscription, group, _subscription_events(node, topic))
 
 
 def _subscription_events(node: Node, topic: str) -> SubscriptionEventCallbacks:

@@ -35,7 +35,7 @@ def in_background(work: Callable[[], Result], name: str) -> Future[Result]:
     return future
 
 
-class Ear(Protocol):
+class Listening(Protocol):
     """Something to listen to for want of work (listening.py): what is heard leads to an `offer` by the same thread."""
 
     def listen(self) -> bool:
@@ -48,15 +48,15 @@ class Ear(Protocol):
 class LatestWorker(Generic[Item]):
     """Calls `work(item)` and `reset()` from one thread of its own; both must handle their errors themselves.
 
-    ear: what the thread listens to while it has nothing to do.
+    listener: what the thread listens to while it has nothing to do.
     """
 
     def __init__(
-        self, work: Callable[[Item], None], reset: Callable[[], None], name: str, ear: Ear | None = None
+        self, work: Callable[[Item], None], reset: Callable[[], None], name: str, listener: Listening | None = None
     ) -> None:
         self._work = work
         self._reset = reset
-        self._ear = ear
+        self._listener = listener
         self._changed = threading.Condition()
         self._item: Item | None = None
         self._busy = False
@@ -103,8 +103,8 @@ class LatestWorker(Generic[Item]):
     def _tell(self) -> None:
         """Wake whoever waits; the lock is held."""
         self._changed.notify_all()
-        if self._ear is not None and threading.current_thread() is not self._thread:
-            self._ear.wake()
+        if self._listener is not None and threading.current_thread() is not self._thread:
+            self._listener.wake()
 
     def _wanted(self) -> bool:
         return self._stopping or self._reset_wanted or self._item is not None
@@ -114,7 +114,7 @@ class LatestWorker(Generic[Item]):
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
-            while self._ear is not None and not self._wanted() and self._ear.listen():
+            while self._listener is not None and not self._wanted() and self._listener.listen():
                 pass
             with self._changed:
                 self._changed.wait_for(self._wanted)

@@ -36,23 +36,6 @@ class Differences:
             worst[key] = max(worst.get(key, 0.0), largest)
 
 
-def compare_engines(engine: Engine, reference: Engine, tolerance: float) -> dict[str, float]:
-    """Largest differences of an engine's answers to another's, by film; each goes on with its own memory.
-
-    Raises ExportError if one exceeds the tolerance, in metres for joints.
-    """
-    differences = Differences()
-    for film_name, film in films(reference.info).items():
-        for (answer, _), (expected, _) in zip(answers(engine, film), answers(reference, film), strict=True):
-            for name in reference.info.outputs:
-                differences.note(film_name, name, getattr(answer, name), getattr(expected, name))
-    for name, difference in differences.by_output.items():
-        if difference > tolerance:
-            who = f"{engine.backend} and {reference.backend}"
-            raise ExportError(f"{who} differ by {difference:.2g} in {name}, more than {tolerance:g}")
-    return differences.by_film
-
-
 def compare_with_torch(engine: Engine, twin: nn.Module, model: nn.Module, info: ModelInfo) -> dict[str, Any]:
     """Largest differences of an engine's answers to those of the folded twin and of the model itself.
 

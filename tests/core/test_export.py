@@ -17,12 +17,10 @@ onnx = pytest.importorskip("onnx")
 from occpose_core.checkpoint import METADATA_KEY, ModelFileError, ModelInfo  # noqa: E402
 from occpose_core.checksum import check, with_checksum  # noqa: E402
 from occpose_core.export import TOLERANCES_M, ExportError, export_onnx  # noqa: E402
-from occpose_core.export.comparison import compare_engines  # noqa: E402
 from occpose_core.export.films import films  # noqa: E402
 from occpose_core.export.graph import OPSET, count_nodes  # noqa: E402
 from occpose_core.models import build, describe  # noqa: E402
 from occpose_core.runtime import WEIGHTS, load, shipped_models  # noqa: E402
-from occpose_core.runtime.onnxruntime_engine import OnnxRuntimeEngine  # noqa: E402
 
 HALF, SINGLE = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
 LAYERS = {"MatMul", "Gemm"}
@@ -94,17 +92,6 @@ def test_a_file_in_half_precision_runs_and_says_so(in_half: Path) -> None:
     assert set(measured["max_difference_by_input"]) == {"random", "masked", "golden"}
     assert 0 < max(measured["max_difference"].values()) <= TOLERANCES_M["fp16"]
     assert (measured["opset"], measured["nodes"]) == (OPSET, count_nodes(onnx.load(in_half)))
-
-
-def test_engines_are_compared_film_by_film_and_refused_beyond_the_tolerance(tmp_path: Path) -> None:
-    for precision in ("fp32", "fp16"):
-        export_onnx(*small("lcn"), tmp_path / f"{precision}.onnx", precision=precision)
-    reference, engine = (OnnxRuntimeEngine(tmp_path / f"{precision}.onnx") for precision in ("fp32", "fp16"))
-    assert compare_engines(engine, engine, 0.0) == {"random": 0.0, "masked": 0.0, "golden": 0.0}
-    found = compare_engines(engine, reference, TOLERANCES_M["fp16"])
-    assert all(0 < difference <= TOLERANCES_M["fp16"] for difference in found.values())
-    with pytest.raises(ExportError, match="onnxruntime-cpu and onnxruntime-cpu differ by .* more than "):
-        compare_engines(engine, reference, max(found.values()) / 2)
 
 
 def test_a_model_that_half_precision_spoils_is_not_written(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from occpose_core.runtime.onnxruntime_engine import OnnxRuntimeEngine
 from occpose_ros.diagnostics import Statistics
 from occpose_ros.inputs import waited_s
 from occpose_ros.listening import Listener
-from occpose_ros.qos import subscribe_aside
+from occpose_ros.qos import subscribe_for_thread
 
 
 @pytest.fixture
@@ -102,10 +102,10 @@ def test_listening_ends_with_the_context(ros_domain_id):
     context = Context()
     rclpy.init(context=context, domain_id=ros_domain_id)
     node = rclpy.create_node("hearer", context=context)
-    subscription, ear = subscribe_aside(node, CameraInfo, "camera_info", lambda msg, info: None)
+    subscription, listener = subscribe_for_thread(node, CameraInfo, "camera_info", lambda msg, info: None)
 
     def listen():
-        while ear.listen():
+        while listener.listen():
             pass
 
     thread = threading.Thread(target=listen, daemon=True)
@@ -114,8 +114,8 @@ def test_listening_ends_with_the_context(ros_domain_id):
     thread.join(10)
     assert not thread.is_alive()
     node.destroy_subscription(subscription)
-    ear.destroy()
-    ear.wake()  # may come from another thread, so it must not matter
+    listener.destroy()
+    listener.wake()  # may come from another thread, so it must not matter
     node.destroy_node()
 
 
