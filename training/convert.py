@@ -16,9 +16,9 @@ import numpy as np
 
 from occpose_core.dataset import DatasetError, Motion
 from occpose_core.files import refuse_existing, write_atomically
+from occpose_core.safe_pickle import FLAG
 from occpose_core.skeleton import H36M17
 from training.data import h36m, mpi_inf_3dhp, pw3d
-from training.data.safe_pickle import FLAG
 from training.data.upright import stand_upright
 
 RATE_HZ = 30.0  # what the shipped configurations expect

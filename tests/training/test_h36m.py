@@ -11,12 +11,12 @@ import pytest
 
 from occpose_core.camera import px_from_cam
 from occpose_core.dataset import DatasetError
+from occpose_core.safe_pickle import load_npz
 from occpose_core.skeleton import H36M17
 from tests.training.h36m_files import KEPT, filmed, rewrite, walk, with_32_joints, write_h36m
 from training.data.h36m import FROM_32, pool, read, read_world
 from training.data.h36m_cameras import h36m_cameras
 from training.data.recording import Recording
-from training.data.safe_pickle import load_npz
 
 CAMERAS = ["54138969", "55011271", "58860488", "60457274"]
 SUBJECTS = ["S1", "S8", "S9", "S11"]

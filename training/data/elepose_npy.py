@@ -15,13 +15,13 @@ import numpy as np
 from occpose_core.camera import rays_from_px
 from occpose_core.dataset import DatasetError
 from occpose_core.geometry import place_root
+from occpose_core.safe_pickle import load_npy, need_keys
 from occpose_core.skeleton import H36M17
 from occpose_core.types import Camera
 from training.data.calibrate import fit_camera, fits
 from training.data.h36m import FROM_32, H36M32, RATE_HZ, pool
 from training.data.h36m_cameras import h36m_cameras, h36m_extrinsics
 from training.data.recording import Recording
-from training.data.safe_pickle import load_npy, need_keys
 
 VALIDATION_SUBJECTS = ("S8",)
 _FIRST_TEST_SUBJECT = 9

@@ -16,10 +16,10 @@ import numpy as np
 
 from occpose_core.camera import px_from_cam
 from occpose_core.dataset import DatasetError
+from occpose_core.safe_pickle import load_npz, need_keys
 from occpose_core.skeleton import H36M17
 from training.data.h36m_cameras import h36m_cameras, h36m_extrinsics
 from training.data.recording import Recording
-from training.data.safe_pickle import load_npz, need_keys
 
 RATE_HZ = 50.0
 TRAINING_SUBJECTS = ("S1", "S5", "S6", "S7", "S8")

@@ -17,12 +17,12 @@ import numpy as np
 
 from occpose_core.camera import px_from_cam
 from occpose_core.dataset import DatasetError
+from occpose_core.safe_pickle import load_pickle, need_keys
 from occpose_core.skeleton import H36M17
 from occpose_core.types import Camera
 from training.data.h36m import RATE_HZ, TEST_SUBJECTS, TRAINING_SUBJECTS, VALIDATION_SUBJECTS, split_of
 from training.data.h36m_cameras import h36m_cameras
 from training.data.recording import Recording
-from training.data.safe_pickle import load_pickle, need_keys
 
 # By the data set's number of the action, from 2 on; named as VideoPose3D's files have them.
 ACTIONS = dict(

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from occpose_core.dataset import DatasetError
+from occpose_core.safe_pickle import need_keys
 from occpose_core.skeleton import H36M17
 from training.data.calibrate import fit_camera
 from training.data.recording import Recording
-from training.data.safe_pickle import need_keys
 from training.data.skeletool import PlacedCamera, read_calibration
 
 VALIDATION_SUBJECTS = ("S8",)

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from occpose_core.dataset import DatasetError
+from occpose_core.safe_pickle import load_pickle, need_keys
 from occpose_core.skeleton import H36M17, convert_keypoints, get_skeleton
 from occpose_core.types import Camera
 from training.data.recording import Recording
-from training.data.safe_pickle import load_pickle, need_keys
 
 RATE_HZ = 30.0
 _SPLITS = {"train": "train", "validation": "val", "test": "test"}

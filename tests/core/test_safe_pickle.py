@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from occpose_core.dataset import DatasetError
-from training.data.safe_pickle import load_npy, load_npz, load_pickle, need_keys
+from occpose_core.safe_pickle import load_npy, load_npz, load_pickle, need_keys
 
 DATA = {
     "floats": np.arange(6, dtype=np.float32).reshape(2, 3),
