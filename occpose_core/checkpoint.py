@@ -47,7 +47,8 @@ class ModelInfo:
     90 % of a joint's errors. stature_gain: what the stature of its skeletons is multiplied by before they are scaled to
     a known one, so that on average their places are neither too far nor too near: bones along the view come out short.
     precision: "fp32", or "fp16" where an exported graph computes its layers in half precision. batches: numbers of
-    people that engines are built for; fewer are filled up, more are divided. training: data, steps, seed, figures.
+    people that engines are built for; fewer are filled up, more are divided. image_size: side in pixels of the crops
+    that a model takes beside keypoints, 0 = none. training: data, steps, seed, figures.
     Raises ModelFileError.
     """
 
@@ -69,6 +70,7 @@ class ModelInfo:
     stature_gain: float = 1.0
     precision: str = "fp32"
     batches: tuple[int, ...] = (1, 2, 4, 8, 16)
+    image_size: int = 0
     source: str = ""
     training: dict[str, Any] = field(default_factory=dict)
 

@@ -1,7 +1,8 @@
 """PosePipeline: from 2D keypoints, message by message, to 3D skeletons. The only object of occpose that remembers.
 
 A step admits people, gives names to those who have none, lifts all of them in one batch, scales them to their height,
-places them on their rays, smooths them, and keeps the hidden alive by prediction until they are lost.
+places them on their rays, smooths them, and keeps the hidden alive by prediction until they are lost. With an image
+model and an image, those who are seen get pose and surface from it, and all else as without.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import numpy as np
 
 from occpose_core.admission import Seen, admit, count
 from occpose_core.answering import answer
-from occpose_core.camera import CameraView, PersonView
+from occpose_core.bodies import Bodies, StepImage, bodies_of
+from occpose_core.camera import CameraView, PersonView, rays_from_cam
 from occpose_core.errors import OccposeError
 from occpose_core.geometry import place_root
 from occpose_core.identities import Identities
@@ -31,6 +33,7 @@ from occpose_core.types import Camera, GroundPlane, Keypoints2D, Skeleton3D
 
 if TYPE_CHECKING:
     from occpose_core.runtime import Engine
+    from occpose_core.runtime.image_engine import ImageEngine
 
 _SMALLEST_STATURE_M = 0.1  # a network that answers with less has collapsed
 
@@ -45,7 +48,8 @@ class PipelineOutput:
 
     lost_ids: people of the last answer who are not in this one. dropped: reason -> count, of this step. reset: the past
     was forgotten because time went back or the camera frame changed. answered: False if the whole message was dropped;
-    then there is nothing to publish.
+    then there is nothing to publish. meshes: id -> (V, 3) float32 m in the camera frame, vertices of those of whom the
+    image model has answered; ImageEngine.faces has the triangles.
     """
 
     stamp_ns: int
@@ -54,16 +58,24 @@ class PipelineOutput:
     dropped: dict[str, int] = field(default_factory=dict)
     reset: bool = False
     answered: bool = True
+    meshes: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class PosePipeline:
     """Completes and lifts people; one instance per camera.
 
     engine: a lifter for h36m17. config: may be replaced between steps. own_prefix: of the ids of people whom the
-    detector gives none; processes that follow each other should have different ones. Raises PipelineError.
+    detector gives none; processes that follow each other should have different ones. body_engine: an image model, which
+    gives poses and surfaces wherever a step has an image. Raises PipelineError.
     """
 
-    def __init__(self, engine: Engine, config: PipelineConfig | None = None, own_prefix: str = "t") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        config: PipelineConfig | None = None,
+        own_prefix: str = "t",
+        body_engine: ImageEngine | None = None,
+    ) -> None:
         info = engine.info
         if info.layout != H36M17.name:
             raise PipelineError(f"model {info.name!r} has layout {info.layout!r}: choose a model of {H36M17.name}")
@@ -74,7 +86,7 @@ class PosePipeline:
                 f"model {info.name!r} answers {info.look_ahead_s:g} s late: choose one without look-ahead"
             )
         self.config = config or PipelineConfig()
-        self._engine = engine
+        self._engine, self._body_engine = engine, body_engine
         self._identities = Identities(own_prefix)
         self._published: tuple[str, ...] = ()
         self.reset()
@@ -83,8 +95,9 @@ class PosePipeline:
         """Forget everybody and the time; own ids given so far are not given again."""
         self._identities.reset()
         info = self._engine.info
-        # A network that remembers where hidden joints were needs nobody else to do so.
-        self._people = People(info.frames, info.state_size, fuse=not info.remembers, smooth=not info.remembers)
+        # A network that remembers where hidden joints were needs nobody else to do so; an image model does not.
+        smooth = not info.remembers or self._body_engine is not None
+        self._people = People(info.frames, info.state_size, fuse=not info.remembers, smooth=smooth)
         self._stamp_ns: int | None = None
         self._camera: Camera | None = None
 
@@ -95,12 +108,15 @@ class PosePipeline:
         camera: Camera,
         ground: GroundPlane | None = None,
         heights_m: Mapping[str, float] = MappingProxyType({}),
+        image_rgb: StepImage = None,
     ) -> PipelineOutput:
         """Take the people of one image and answer with the skeletons of all who are seen or held.
 
         people: in h36m17, pixels of `camera`. stamp_ns: of the image. ground: the plane that people stand on, if it is
         known. heights_m: known statures by the id that goes out; they come before the setting for everybody, and that
-        before the ground. Raises PeopleError if somebody has not 17 joints, ScaleError if a height makes no sense.
+        before the ground. image_rgb: (H, W, 3) uint8 of that image, distorted as the camera says, or a callable that gives
+        it or None and is called only if it is needed; of no meaning without a body_engine. Raises PeopleError if
+        somebody has not 17 joints, ScaleError if a height makes no sense, CropError if the image is none.
         """
         check_heights(heights_m)
         reset, ahead_s = False, FRAME_S
@@ -124,18 +140,37 @@ class PosePipeline:
             known_m = known_heights_m(self._people.ids, self.config.target_height_m, heights_m)
             self._people.scale_to(heights(self._people.rows["size"], known_m))
         self._people.push(seen.rays, seen.score)
-        filled_rays = self._lift(seen, ahead_s, ground, dropped)
+        bodies = None
+        if self._body_engine is not None:
+            asked = seen.enough(self.config)
+            bodies = bodies_of(self._body_engine, image_rgb, camera, seen, asked, dropped)
+        filled_rays = self._lift(seen, ahead_s, ground, dropped, bodies)
         skeletons = answer(self._people, seen, filled_rays, camera, self.config)
+        meshes = {} if bodies is None else bodies.meshes(self._people)
         self._people.keep(self._people.rows["started"])
         now = tuple(skeleton.id for skeleton in skeletons)
         lost = tuple(name for name in self._published if name not in now)
         self._published = now
-        return PipelineOutput(stamp_ns=stamp_ns, skeletons=skeletons, lost_ids=lost, dropped=dict(dropped), reset=reset)
+        return PipelineOutput(
+            stamp_ns=stamp_ns,
+            skeletons=skeletons,
+            lost_ids=lost,
+            dropped=dict(dropped),
+            reset=reset,
+            meshes=meshes,
+        )
 
-    def _lift(self, seen: Seen, ahead_s: float, ground: GroundPlane | None, dropped: Counter[str]) -> np.ndarray | None:
+    def _lift(
+        self,
+        seen: Seen,
+        ahead_s: float,
+        ground: GroundPlane | None,
+        dropped: Counter[str],
+        bodies: Bodies | None,
+    ) -> np.ndarray | None:
         """Run the network for all of whom it can tell and update their rows; its 2D pose as rays (N, J, 2), if any.
 
-        ahead_s: since the step before.
+        ahead_s: since the step before. bodies: whose poses come before the network's.
         """
         people, info, enough = self._people, self._engine.info, seen.enough(self.config)
         asked: Rows = slice(None) if info.remembers else rows_where(enough)
@@ -147,6 +182,8 @@ class PosePipeline:
         assert lifted.joints_root_m is not None  # __init__ has refused other models
         joints = _on_rows(view.to_cam(lifted.joints_root_m), asked, len(people))
         sigma = None if lifted.sigma_m is None else _on_rows(lifted.sigma_m, asked, len(people))
+        if bodies is not None:
+            joints[bodies.rows] = bodies.joints_root_m
         root, placeable = place_root(joints, seen.rays, seen.score)
         poses = Placed(
             joints_root=joints,
@@ -165,10 +202,13 @@ class PosePipeline:
             hidden = (usable & ~enough).nonzero()[0]
             self._predict(hidden, poses.at(hidden))
         which = rows_where(placed)
-        self._place(which, poses if isinstance(which, slice) else poses.at(which), ground)
+        self._place(which, poses if isinstance(which, slice) else poses.at(which), ground, bodies)
         if lifted.filled is None:
             return None
-        return _on_rows(view.rays(lifted.filled), asked, len(people))
+        filled_rays = _on_rows(view.rays(lifted.filled), asked, len(people))
+        if bodies is not None:
+            filled_rays[bodies.rows] = rays_from_cam(joints + root[:, None])[bodies.rows]
+        return filled_rays
 
     def _ask(self, which: Rows, ahead_s: float) -> tuple[PersonView | CameraView, Lifted]:
         """Run the network for some people, and keep what it wants to remember; its answers and their views."""
@@ -187,12 +227,13 @@ class PosePipeline:
             lifted = self._engine.run(kpts, score)
         return views.at(-1), _finite(lifted)
 
-    def _place(self, which: Rows, poses: Placed, ground: GroundPlane | None) -> None:
+    def _place(self, which: Rows, poses: Placed, ground: GroundPlane | None, bodies: Bodies | None) -> None:
         """Scale poses to the statures of their people, and take them into their rows."""
         people, config = self._people, self.config
         dt_s = people.since_s.copy()
         dt_s[people.newcomers] = FRAME_S
-        gain = self._engine.info.stature_gain
+        own = self._engine.info.stature_gain
+        gain = own if bodies is None else bodies.stature_gains(own, len(people))[which]
         size = observe(people.rows["size"][which], poses, ground, dt_s[which], config.stature_time_s, gain)
         scale = (people.rows["height_m"][which] / network_stature_m(size))[:, None]
         people.update(

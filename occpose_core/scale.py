@@ -190,18 +190,21 @@ def observe(
     ground: GroundPlane | None,
     dt_s: np.ndarray,
     time_s: float,
-    gain: float = 1.0,
+    gain: float | np.ndarray = 1.0,
 ) -> np.ndarray:
     """Take the poses of R people into what is known of their size.
 
     size: (R,) of SIZE. ground: what they stand on, if that is known. dt_s: (R,) since the poses before. time_s: time
-    constant of the network's idea of a person's size. gain: what that is multiplied by, ModelInfo.stature_gain.
+    constant of the network's idea of a person's size. gain: what that is multiplied by, ModelInfo.stature_gain, for all
+    or (R, 1).
     """
     now = _average_bones(size, poses, dt_s, time_s, gain)
     return now if ground is None else _learn_from_ground(now, poses, ground, dt_s)
 
 
-def _average_bones(size: np.ndarray, poses: Placed, dt_s: np.ndarray, time_s: float, gain: float) -> np.ndarray:
+def _average_bones(
+    size: np.ndarray, poses: Placed, dt_s: np.ndarray, time_s: float, gain: float | np.ndarray
+) -> np.ndarray:
     """Take poses into the mean bone lengths: of all frames at first, of the last time_s later.
 
     Bones that point at the camera, and those of hidden joints, come out too short, so they count less.
