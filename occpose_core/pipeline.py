@@ -114,8 +114,8 @@ class PosePipeline:
 
         people: in h36m17, pixels of `camera`. stamp_ns: of the image. ground: the plane that people stand on, if it is
         known. heights_m: known statures by the id that goes out; they come before the setting for everybody, and that
-        before the ground. image_rgb: (H, W, 3) uint8 of that image, distorted as the camera says, or a callable that gives
-        it or None and is called only if it is needed; of no meaning without a body_engine. Raises PeopleError if
+        before the ground. image_rgb: (H, W, 3) uint8 of that image, distorted as the camera says, or a callable that
+        gives it or None and is called only if it is needed; of no meaning without a body_engine. Raises PeopleError if
         somebody has not 17 joints, ScaleError if a height makes no sense, CropError if the image is none.
         """
         check_heights(heights_m)
