@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from occpose_core.camera import rays_from_cam
+from occpose_core.detector_errors import EVENT_S, INVERSION, JITTER, JITTER_SD, LIMB_END, MISS, score_of_error
 from occpose_core.skeleton import H36M17
 from occpose_core.types import Camera
 
@@ -134,26 +135,12 @@ def _look(yaw: np.ndarray, pitch: np.ndarray) -> np.ndarray:
 # --- detectors -------------------------------------------------------------------------------------------------------
 
 NOISE_SD, NOISE_RHO = 0.005, 0.9  # of the person's box, about 4.6 px at 1000 px; per frame at 30 Hz
-_LIMB_END = np.array([1.5 if joint.endswith(("wrist", "ankle")) else 1.0 for joint in H36M17.joints])
-_EVENT_S = 0.2  # mean duration of a gross error
-# stationary probabilities of gross errors per joint: PoseFix's statistics of detectors, the milder ends
-_JITTER, _INVERSION, _MISS = 0.10 * _LIMB_END, 0.015, 0.04 * _LIMB_END
-_JITTER_SD = 0.03
 
 
 def box_size(kpts: np.ndarray) -> np.ndarray:
     """Larger side of each person's box: (..., J, 2) -> (..., 1, 1), in the unit of the keypoints."""
     extent = kpts.max(axis=-2) - kpts.min(axis=-2)
     return np.asarray(extent.max(axis=-1)[..., None, None])
-
-
-def score_of_error(error: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Scores as detectors give them for errors relative to the person's box: high and noisy, lower for large errors.
-
-    Fit to measured confidences: a / (d + a) + b d + N(-0.005, 0.14) with a = 0.028, b = 1.1.
-    """
-    score = 0.028 / (error + 0.028) + 1.1 * error + rng.normal(-0.005, 0.14, size=error.shape)
-    return np.clip(score, 0.05, 1.0)
 
 
 def _ar1(shape: tuple[int, ...], rho: float, rng: np.random.Generator) -> np.ndarray:
@@ -165,8 +152,8 @@ def _ar1(shape: tuple[int, ...], rho: float, rng: np.random.Generator) -> np.nda
 
 
 def _events(probability: np.ndarray, shape: tuple[int, ...], rate_hz: float, rng: np.random.Generator) -> np.ndarray:
-    """Two-state Markov chains along axis 1 with the given stationary probability and a mean duration of _EVENT_S."""
-    leave = min(1.0, 1.0 / (_EVENT_S * rate_hz))
+    """Two-state Markov chains along axis 1 with the given stationary probability and a mean duration of EVENT_S."""
+    leave = min(1.0, 1.0 / (EVENT_S * rate_hz))
     enter = leave * probability / (1 - probability)
     active = np.empty(shape, dtype=bool)
     active[:, 0] = rng.random(shape[:1] + shape[2:]) < probability
@@ -187,19 +174,19 @@ def _ground_truth(
 
 def _noisy(kpts: np.ndarray, rate_hz: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rho = NOISE_RHO ** (30.0 / rate_hz)
-    error = NOISE_SD * _LIMB_END[:, None] * _ar1(kpts.shape, rho, rng)
+    error = NOISE_SD * LIMB_END[:, None] * _ar1(kpts.shape, rho, rng)
     score = score_of_error(np.linalg.norm(error, axis=-1), rng)
     return kpts + error * box_size(kpts), score, np.ones(kpts.shape[:-1], dtype=bool)
 
 
 def _detector(kpts: np.ndarray, rate_hz: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     shape = kpts.shape[:-1]
-    inverted = _events(np.full(shape[2:], _INVERSION), shape, rate_hz, rng)[..., None]
+    inverted = _events(np.full(shape[2:], INVERSION), shape, rate_hz, rng)[..., None]
     given, _, _ = _noisy(np.where(inverted, kpts[..., H36M17.mirror, :], kpts), rate_hz, rng)
-    jitter = _events(_JITTER, shape, rate_hz, rng)[..., None]
-    given = given + jitter * _JITTER_SD * box_size(kpts) * _ar1(kpts.shape, 0.9, rng)
+    jitter = _events(JITTER, shape, rate_hz, rng)[..., None]
+    given = given + jitter * JITTER_SD * box_size(kpts) * _ar1(kpts.shape, 0.9, rng)
     error = np.linalg.norm(given - kpts, axis=-1) / box_size(kpts)[..., 0]
-    return given, score_of_error(error, rng), ~_events(_MISS, shape, rate_hz, rng)
+    return given, score_of_error(error, rng), ~_events(MISS, shape, rate_hz, rng)
 
 
 INPUTS: dict[str, Detector] = {"gt": _ground_truth, "noisy": _noisy, "detector": _detector}
