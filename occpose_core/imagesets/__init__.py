@@ -1,0 +1,40 @@
+"""Sets of images of people, each in the files of its authors; all give the same ImagePerson. docs/data.md says more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from occpose_core.dataset import DatasetError
+from occpose_core.imagesets import rendered
+from occpose_core.imagesets.types import ImagePerson, ImageSet
+
+__all__ = ["IMAGE_SETS", "ImagePerson", "ImageSet", "Reader", "read_image_set"]
+
+
+class Reader(Protocol):
+    """What reads one set.
+
+    split: "train", "val", "test", or "" for all. allow_pickle: whether pickled files may be opened. body: a folder with
+    SMPL's files or "capsules", by which fits are judged where the files do not say how good they are; "" for none.
+    """
+
+    def __call__(self, folder: Path, split: str = "", *, allow_pickle: bool = False, body: str = "") -> ImageSet:
+        """Raise DatasetError in one sentence if the folder is not such a set."""
+
+
+IMAGE_SETS: dict[str, Reader] = {
+    "rendered": rendered.read,
+}
+
+
+def read_image_set(
+    name: str, folder: str | Path, split: str = "", *, allow_pickle: bool = False, body: str = ""
+) -> ImageSet:
+    """Read a set by its kind, a key of IMAGE_SETS. Raises DatasetError also if it has nobody of the split."""
+    if name not in IMAGE_SETS:
+        raise DatasetError(f"unknown set of images {name!r}; known: {', '.join(IMAGE_SETS)}")
+    found = IMAGE_SETS[name](Path(folder), split, allow_pickle=allow_pickle, body=body)
+    if not found.people:
+        raise DatasetError(f"{folder} has no people" + (f" of split {split!r}" if split else ""))
+    return found
