@@ -26,14 +26,18 @@ SOURCES = {
     "lcn": _LCN,
     "filling-lcn": f"{_OCCLUDED_HPE}; {_LCN}",
     "stream": "occpose",
+    "sefd": "Yang et al., SEFD: Learning to Distill Complex Pose and Occlusion, ICCV 2023; Choi et al., 3DCrowdNet,"
+    " CVPR 2022",
 }
 
 _FILLING_PARAMETERS = 191_330
 _ELEPOSE_PARAMETERS = 11_072_594  # without the batch norms that are made but never applied
 _LCN_PARAMETERS = 7_203_507
+_SEFD_PARAMETERS = 30_211_305  # with the pose prior's decoder; 3136 are of the edge map's channel
 
 _JOINTS = ("joints_root_m",)
 _SURE_JOINTS = (*_JOINTS, "sigma_m")
+_BODY = (*_JOINTS, "vertices_root_m", "rotations", "shape")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,8 @@ class Entry:
     config: what differs from the defaults of the family's config, which are the paper's. parameters: of the published
     network at that window. window: frames of input; look_ahead: how many of them lie behind the answered one. outputs:
     as in ModelInfo. system: whose training makes it, a folder of training/configs; phase: where one file of that folder
-    does. streams: whether it can be exported to take one frame at a time.
+    does. streams: whether it can be exported to take one frame at a time. image_size: pixels of the image of a person
+    that it takes beside the keypoints, 0 for none.
     """
 
     name: str
@@ -57,6 +62,7 @@ class Entry:
     look_ahead: int = 0
     streams: bool = False
     phase: str = ""
+    image_size: int = 0
 
     @property
     def source(self) -> str:
@@ -174,6 +180,24 @@ def _stream() -> Iterator[Entry]:
         )
 
 
+def _sefd() -> Iterator[Entry]:
+    for name, phase, config, parameters in (
+        ("sefd", "student", {}, _SEFD_PARAMETERS),
+        ("crowdnet", "baseline", {"edge": "none"}, _SEFD_PARAMETERS - 3136),
+    ):
+        yield Entry(
+            name=name,
+            family="sefd",
+            form="paper",
+            parameters=parameters,
+            system="sefd",
+            phase=phase,
+            config=config,
+            outputs=_BODY,
+            image_size=256,
+        )
+
+
 def _entries() -> Iterator[Entry]:
     yield from _stream()
     yield from _lcn()
@@ -182,6 +206,7 @@ def _entries() -> Iterator[Entry]:
     for frames in (27, 81, 243, 351):
         yield from _strided_posegraph(frames)
     yield from _occluded_hpe()
+    yield from _sefd()
 
 
 CATALOGUE: dict[str, Entry] = {entry.name: entry for entry in _entries()}

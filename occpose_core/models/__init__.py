@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from occpose_core.catalogue import SOURCES
-from occpose_core.checkpoint import NORMALISATION, RAYS, ModelInfo
+from occpose_core.checkpoint import BODY_OUTPUTS, NORMALISATION, RAYS, ModelInfo
 from occpose_core.errors import OccposeError
 from occpose_core.models.elepose import ElePose, ElePoseConfig
 from occpose_core.models.fill_then_lift import FillThenElePoseConfig, FillThenLift, FillThenLiftConfig
@@ -16,13 +16,14 @@ from occpose_core.models.htnet import HTNet, HTNetConfig
 from occpose_core.models.lcn import LCN, LCNConfig
 from occpose_core.models.pose_model import PoseModel
 from occpose_core.models.posegraphnet import PoseGraphNet, PoseGraphNetConfig
+from occpose_core.models.sefd import Sefd, SefdConfig
 from occpose_core.models.stream import Stream, StreamConfig
 from occpose_core.models.strided_posegraph import StridedPoseGraphConfig, StridedPoseGraphFormer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """A model class and its config dataclass. form: where it is neither "paper" nor "masked"."""
+    """A pose model's class and its config dataclass. form: where it is neither "paper" nor "masked"."""
 
     model: type[PoseModel]
     config: type[Any]
@@ -40,6 +41,9 @@ MODELS: dict[str, Family] = {
     "filling-elepose": Family(model=FillThenLift, config=FillThenElePoseConfig),
     "stream": Family(model=Stream, config=StreamConfig, form="own"),
 }
+
+# Families that take an image beside the keypoints, and give a body.
+IMAGE_MODELS: dict[str, tuple[type[Sefd], type[SefdConfig]]] = {"sefd": (Sefd, SefdConfig)}
 
 
 def _config_from(config_type: type[Any], values: dict[str, Any]) -> Any:
@@ -63,19 +67,29 @@ def build(family: str, config: dict[str, Any]) -> PoseModel:
     return entry.model(_config_from(entry.config, config))
 
 
+def build_image_model(family: str, config: dict[str, Any]) -> Sefd:
+    """As build, for a family of IMAGE_MODELS. Raises OccposeError also if the body model's files are not there."""
+    if family not in IMAGE_MODELS:
+        raise OccposeError(f"unknown family of image models {family!r}; known: {', '.join(IMAGE_MODELS)}")
+    model, config_type = IMAGE_MODELS[family]
+    return model(_config_from(config_type, config))
+
+
 def describe(
     name: str,
     family: str,
-    model: PoseModel,
+    model: PoseModel | Sefd,
     training: dict[str, Any],
     rate_hz: float = 0.0,
     normalisation: str = NORMALISATION,
 ) -> ModelInfo:
     """The ModelInfo of a model of that family.
 
-    rate_hz: of the windows that it was trained on, 0 for single frames. normalisation: of their 2D. A streaming network
-    needs neither.
+    rate_hz: of the windows that it was trained on, 0 for single frames. normalisation: of their 2D. Streaming networks
+    and those that take images need neither.
     """
+    if isinstance(model, Sefd):
+        return _describe_image_model(name, family, model, training)
     entry = MODELS[family]
     own_view = isinstance(model, Stream)  # finds the person's view itself, and always goes frame by frame
     return ModelInfo(
@@ -92,6 +106,20 @@ def describe(
         timed=own_view,
         state_size=model.state_size if isinstance(model, Stream) else 0,
         normalisation=RAYS if own_view else normalisation,
+        source=SOURCES[family],
+        training=training,
+    )
+
+
+def _describe_image_model(name: str, family: str, model: Sefd, training: dict[str, Any]) -> ModelInfo:
+    return ModelInfo(
+        name=name,
+        family=family,
+        form="paper",
+        config=dataclasses.asdict(model.config),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        outputs=BODY_OUTPUTS,
+        image_size=model.config.image_size,
         source=SOURCES[family],
         training=training,
     )

@@ -99,7 +99,7 @@ class SefdConfig:
 class Sefd(nn.Module):
     """The network with its body model. Teacher and student differ in nothing but where the edge map comes from."""
 
-    edges: EdgeSource | None  # what makes the map of the image; None where it is an input, or there is none
+    edges: EdgeSource | None  # what makes the map; set it where that takes a file, see edges.edge_source
 
     def __init__(self, config: SefdConfig) -> None:
         super().__init__()
@@ -128,12 +128,12 @@ class Sefd(nn.Module):
         return self
 
     def edge_map(self, image: Tensor, edge: Tensor | None = None) -> Tensor | None:
-        """The map (B, 1, S, S) that goes with an image (B, 3, S, S); edge: that of a network whose map is given."""
+        """The map (B, 1, S, S) that goes with an image (B, 3, S, S), None for the baseline; edge: as in forward."""
         if self.config.edge == "none":
             return None
         if self.config.edge == "given":
             return no_edges(image) if edge is None else edge
-        if self.edges is None:  # a kind that needs a network: without one it says so, once
+        if self.edges is None:  # said when the map is first missed
             self.edges = edge_source(self.config.edge)
         return self.edges(image)
 
@@ -141,8 +141,8 @@ class Sefd(nn.Module):
         """Answer for B people.
 
         image: (B, 3, S, S) RGB in 0 to 1. kpts: (B, 30, 2), SMPL30 in the crop, of any value where not seen. visible:
-        (B, 30) scores; joints below MIN_SCORE or outside the crop are not seen. edge: (B, 1, S, S) for a network of the
-        kind "given" (none = zeros); others make their own of the image.
+        (B, 30) scores; joints below MIN_SCORE or outside the crop are not seen. edge: (B, 1, S, S) for the kind "given"
+        alone, none = zeros; a network of another kind never looks at it, for it may show what no camera sees.
         Returns `features`, a list of the four stages' (B, C, H, W); `heat_joints` (B, 15, 3), GRAPH15 in the crop with
         depth in DEPTH_M, and `heat_score` (B, 15); `rotations` (B, 24, 3, 3), the root's into the view's axes, others
         relative to their parents; `latent` (B, L); `shape` (B, 10); `camera` (B, 3) raw, as camera_m reads it;
@@ -152,7 +152,7 @@ class Sefd(nn.Module):
         return self.answer(image, kpts, visible, self.edge_map(image, edge))
 
     def answer(self, image: Tensor, kpts: Tensor, visible: Tensor, edge: Tensor | None) -> dict[str, Any]:
-        """As forward, with the map as it is taken by the stem, None for the baseline."""
+        """As forward, with the map as the stem takes it, None for the baseline."""
         seen = (visible > MIN_SCORE) & (kpts.abs() <= 1).all(-1)
         given = image if edge is None else torch.cat([image, edge.to(image.dtype)], dim=1)
         stem = self.backbone.stem(torch.zeros_like(given) if self.config.blind else given)
@@ -200,15 +200,13 @@ class DeployedSefd(nn.Module):
         """Answer for B people.
 
         image: (B, 3, S, S) RGB in 0 to 1, the crop of the person view. kpts: (B, 17, 2), h36m17 in the normalised
-        person view. visible: (B, 17). edge: (B, 1, S, S), where the map is made by a network outside; else the network
-        makes its own, zeros for a teacher.
+        person view. visible: (B, 17). edge: (B, 1, S, S), where the map comes from outside the graph.
         Returns `joints_root_m` (B, 17, 3), `vertices_root_m` (B, V, 3), `rotations` (B, 24, 3, 3), `shape` (B, 10).
         """
         rows = torch.tensor(_FROM_H36M17, device=kpts.device)
         missing = visible.new_tensor(_IS_THERE)
         kpts, visible = kpts.index_select(1, rows) / CROP_HALF_WIDTH, visible.index_select(1, rows) * missing
-        edge = self.model.edge_map(image) if edge is None else edge
-        answer = self.model.answer(image, kpts, visible, edge)
+        answer = self.model.answer(image, kpts, visible, self.model.edge_map(image) if edge is None else edge)
         return {
             "joints_root_m": answer["joints17_m"],
             "vertices_root_m": answer["vertices_m"],
