@@ -74,6 +74,15 @@ class Engine(Protocol):
         ...
 
 
+def refuse_image_model(info: ModelInfo, path: Path) -> None:
+    """Raise ModelFileError for a model that takes images beside keypoints."""
+    if info.image_size:
+        raise ModelFileError(
+            f"{path} is an image model: give it as image_model to the node or with --images to `occpose evaluate`, and"
+            " beside it a model that lifts keypoints"
+        )
+
+
 def warm_up(engine: Engine, path: Path) -> None:
     """Have two people answered once, so that a model which cannot do so is found before it is needed.
 

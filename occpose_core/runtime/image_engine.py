@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from occpose_core.body.joints import SMPL24
 from occpose_core.checkpoint import ModelFileError, ModelInfo
+from occpose_core.runtime import model_path
+from occpose_core.skeleton import H36M17
 
 FACES_KEY = "occpose_faces"  # metadata of an exported file
 IMAGE_INPUTS = ("image", "kpts", "visible")
+EDGE_INPUT = "edge"  # one more, of models that are given an edge map
 IMAGE_OUTPUTS = ("joints_root_m", "vertices_root_m", "rotations", "shape")
+
+_BODY_JOINTS, _SHAPES = len(SMPL24), 10
+_PELVIS = H36M17.index("pelvis")
+_AT_ONCE = 4  # people
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,13 +47,111 @@ class ImageEngine(Protocol):
     backend: str
     reason: str
 
-    def run(self, images: np.ndarray, kpts: np.ndarray, visible: np.ndarray) -> BodyAnswer:
+    def run(
+        self, images: np.ndarray, kpts: np.ndarray, visible: np.ndarray, edges: np.ndarray | None = None
+    ) -> BodyAnswer:
         """Answer for B people.
 
         images: (B, 3, S, S) float32 RGB in [0, 1], S = info.image_size, crops.person_crop of each. kpts: (B, 17, 2)
-        normalised in the same view, of any finite value where hidden. visible: (B, 17), 0 = missing.
+        normalised in the same view, of any finite value where hidden. visible: (B, 17), 0 = missing. edges:
+        (B, 1, S, S) float32 in [0, 1], for models that are given an edge map; None = zeros.
         """
         ...
+
+
+def load_image_model(model: str | Path, backend: str = "auto") -> ImageEngine:
+    """Load an image model from an .onnx or .safetensors file.
+
+    backend: "auto", "onnxruntime" or "torch". Raises ModelFileError with one sentence if the file or backend does not
+    fit, cannot answer, or its library is not installed.
+    """
+    path = model_path(model)
+    if backend not in ("auto", *_BACKENDS):
+        raise ModelFileError(f"backend {backend!r} runs no image models; known: auto, {', '.join(_BACKENDS)}")
+    fitting = next(name for name, (suffix, _) in _BACKENDS.items() if suffix == path.suffix)
+    if backend not in ("auto", fitting):
+        raise ModelFileError(f"backend {backend} runs {_BACKENDS[backend][0]} files, got {path}")
+    try:
+        engine = _BACKENDS[fitting][1](path)
+    except ImportError as error:
+        raise ModelFileError(f"backend {fitting} needs the package {error.name!r}: pip install {error.name}") from error
+    asked = f"auto takes {fitting}" if backend == "auto" else f"backend {backend} was asked for"
+    engine.reason = f"{asked}; {engine.reason}"
+    _warm_up(engine, path)
+    return engine
+
+
+def _onnxruntime(path: Path) -> ImageEngine:
+    from occpose_core.runtime.onnx_image_engine import OnnxImageEngine
+
+    return OnnxImageEngine(path)
+
+
+def _torch(path: Path) -> ImageEngine:
+    from occpose_core.runtime.torch_image_engine import TorchImageEngine
+
+    return TorchImageEngine(path)
+
+
+# backend -> (the file it takes, how to load it); imported where it is used, for each is a large library
+_BACKENDS: dict[str, tuple[str, Callable[[Path], ImageEngine]]] = {
+    "onnxruntime": (".onnx", _onnxruntime),
+    "torch": (".safetensors", _torch),
+}
+
+
+def _warm_up(engine: ImageEngine, path: Path) -> None:
+    """Have two people answered once. Raises ModelFileError if the answer is not what it should be, or does not come."""
+    people, joints, side = 2, len(H36M17.joints), engine.info.image_size
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0, 1, (people, 3, side, side)).astype(np.float32)
+    kpts = rng.uniform(-1, 1, (people, joints, 2)).astype(np.float32)
+    try:
+        answer = engine.run(images, kpts, np.ones((people, joints), dtype=np.float32))
+    except Exception as error:  # runtimes' exceptions have no common base of their own
+        raise ModelFileError(f"{path} cannot be run: {str(error).splitlines()[0]}; export it again") from error
+    vertices = answer.vertices_root_m.shape[1:2]
+    expected = ((joints, 3), (*vertices, 3), (_BODY_JOINTS, 3, 3), (_SHAPES,))
+    for name, wanted in zip(IMAGE_OUTPUTS, expected, strict=True):
+        values = getattr(answer, name)
+        if values.shape != (people, *wanted):
+            raise ModelFileError(
+                f"{path} answers with {name} of shape {values.shape}, not {(people, *wanted)}; export it again"
+            )
+        if not np.isfinite(values).all():
+            raise ModelFileError(f"{path} answers with {name} that is not finite: the file is damaged; get it again")
+    if not engine.faces.size or not 0 <= engine.faces.min() <= engine.faces.max() < vertices[0]:
+        raise ModelFileError(f"{path} has no triangles, or of vertices that it does not have; export it again")
+
+
+def check_image_model(info: ModelInfo, path: Path) -> None:
+    """Raise ModelFileError for a model that takes no images."""
+    if not info.image_size:
+        raise ModelFileError(f"{path} takes no images: give it as a model of keypoints, and an image model beside it")
+
+
+def body_answer(outputs: Mapping[str, np.ndarray]) -> BodyAnswer:
+    """From a network's outputs by IMAGE_OUTPUTS, relative to whatever they have in common."""
+    pelvis = outputs["joints_root_m"][:, _PELVIS, None]
+    from_pelvis = {name: outputs[name] - pelvis for name in IMAGE_OUTPUTS[:2]}
+    return BodyAnswer(**from_pelvis, **{name: outputs[name] for name in IMAGE_OUTPUTS[2:]})
+
+
+def in_portions(
+    ask: Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]], given: dict[str, np.ndarray]
+) -> BodyAnswer:
+    """Answers for any number of people, a few at a time: the layers of more would need much memory.
+
+    ask: from inputs by name to the outputs in the order of IMAGE_OUTPUTS. given: people first.
+    """
+    given = {name: np.asarray(values, dtype=np.float32) for name, values in given.items()}
+    people = len(given["image"])
+    answers = [
+        ask({name: values[first : first + _AT_ONCE] for name, values in given.items()})
+        for first in range(0, people, _AT_ONCE)
+    ]
+    joined = (np.concatenate(each) for each in zip(*answers, strict=True))
+    return body_answer(dict(zip(IMAGE_OUTPUTS, joined, strict=True)))
 
 
 def network_images(crops: np.ndarray) -> np.ndarray:

@@ -10,21 +10,34 @@ import onnxruntime
 
 from occpose_core.checkpoint import ModelFileError, ModelInfo
 from occpose_core.checksum import check
-from occpose_core.runtime.engine import Lifted, input_names, inputs_for
+from occpose_core.runtime.engine import Lifted, input_names, inputs_for, refuse_image_model
 
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 _NEW_STATE = "new_state"
 
 
-def _session(path: Path, model: bytes) -> onnxruntime.InferenceSession:
-    """A session of a file's content, or of a model that was made from it."""
+def read_content(path: Path) -> bytes:
+    """The content of a model file. Raises ModelFileError if there is none."""
+    if not path.is_file():
+        raise ModelFileError(f"no model file at {path}; `occpose models` lists the shipped ones")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def session_of(path: Path, model: bytes, planned_memory: bool = False) -> onnxruntime.InferenceSession:
+    """A session of a file's content, or of a model that was made from it.
+
+    planned_memory: for models whose layers have too large answers to be kept all at once.
+    """
     options = onnxruntime.SessionOptions()
     # No threads but the caller's: a robot's other processes need the cores, and these models are small.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     # After the first call for a number of people memory is laid out by what was needed when. Reuse that is planned from
     # the graph beforehand only hinders that: calls take 1 to 5 % longer and up to twice the memory.
-    options.enable_mem_reuse = False
+    options.enable_mem_reuse = planned_memory
     options.log_severity_level = 3
     available = onnxruntime.get_available_providers()
     providers = [provider for provider in _PROVIDERS if provider in available]
@@ -32,6 +45,12 @@ def _session(path: Path, model: bytes) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(model, options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
         raise ModelFileError(f"ONNX Runtime cannot load {path}: {str(error).splitlines()[0]}") from error
+
+
+def device_of(session: onnxruntime.InferenceSession) -> tuple[str, str]:
+    """The `backend` and `reason` of an engine that runs this session."""
+    device = session.get_providers()[0].removesuffix("ExecutionProvider").lower()
+    return f"onnxruntime-{device}", _reason(device)
 
 
 def _reason(device: str) -> str:
@@ -46,14 +65,10 @@ class OnnxRuntimeEngine:
     """An exported .onnx file. Raises ModelFileError if it is missing, damaged or does not fit."""
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise ModelFileError(f"no model file at {path}; `occpose models` lists the shipped ones")
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
-        self._path, self._session = path, _session(path, content)
+        content = read_content(path)
+        self._path, self._session = path, session_of(path, content)
         self.info = ModelInfo.from_metadata(self._session.get_modelmeta().custom_metadata_map, path)
+        refuse_image_model(self.info, path)
         inputs = [value.name for value in self._session.get_inputs()]
         outputs = [value.name for value in self._session.get_outputs()]
         expected = input_names(self.info)
@@ -65,9 +80,7 @@ class OnnxRuntimeEngine:
                 f" {', '.join(self._outputs)}; export it again"
             )
         check(content, path)
-        device = self._session.get_providers()[0].removesuffix("ExecutionProvider").lower()
-        self.backend = f"onnxruntime-{device}"
-        self.reason = _reason(device)
+        self.backend, self.reason = device_of(self._session)
 
     def run(
         self,
@@ -91,4 +104,4 @@ class OnnxRuntimeEngine:
         except ImportError:
             return self._session
         part = onnx.utils.Extractor(onnx.load(self._path)).extract_model(input_names(self.info), [_NEW_STATE])
-        return _session(self._path, part.SerializeToString())
+        return session_of(self._path, part.SerializeToString())

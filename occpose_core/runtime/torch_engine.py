@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from occpose_core.checkpoint import load_checkpoint
-from occpose_core.runtime.engine import Lifted, inputs_for
+from occpose_core.runtime.engine import Lifted, inputs_for, refuse_image_model
 
 
 class TorchEngine:
@@ -19,6 +19,7 @@ class TorchEngine:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model: Any
         model, self.info = load_checkpoint(path)
+        refuse_image_model(self.info, path)
         self._model = (model.streaming() if self.info.streaming else model).to(self._device)
         self.backend = f"torch-{self._device.type}"
         self.reason = f"torch {'finds a' if self._device.type == 'cuda' else 'finds no'} CUDA device"
