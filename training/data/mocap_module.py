@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import lightning
 import numpy as np
-from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data import get_worker_info
 
 from occpose_core.simulation import detect
-from training.data.batch import Batch
 from training.data.clip import Clip
+from training.data.drawn_module import DrawnModule
 from training.data.mocap import shares_of
-from training.data.processes import share_of_process
 
 
-class MocapModule(lightning.LightningDataModule):
+class MocapModule(DrawnModule):
     """Endless training batches, and a fixed set of `validation_windows` for validation.
 
     files: OccKP-1 data files. shares: of each file among what is drawn, in their order; empty = by frames. batch_size:
@@ -34,35 +30,8 @@ class MocapModule(lightning.LightningDataModule):
         workers: int,
         seed: int,
     ) -> None:
-        super().__init__()
-        self.files, self.shares, self.batch_size = files, shares_of(files, shares), batch_size
-        self.validation_windows, self.workers, self.seed = validation_windows, workers, seed
-        self._drawn: dict[str, Any] = {}
-
-    @abstractmethod
-    def draws(self, step: str, batch: int, first_step: int = 0, rank: int = 0) -> Any:
-        """The endless data set of batches of that size; step: "train" or "val", which is the split too."""
-
-    def origin(self, step: str, clip: int, start: int) -> str:
-        """Where a window of a batch came from; step: "train" or "val"."""
-        return str(self._drawn[step].origin(clip, start))
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        # a resumed run draws other windows; the trainer's epoch is not restored yet at this point, its step is
-        first_step = self.trainer.global_step if self.trainer else 0
-        rank, batch = share_of_process(self.trainer, self.batch_size)
-        self._drawn["train"] = drawn = self.draws("train", batch, first_step, rank)
-        workers = self.workers
-        prefetch = 4 if workers else None
-        return DataLoader(
-            drawn, batch_size=None, num_workers=workers, prefetch_factor=prefetch, persistent_workers=workers > 0
-        )
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        self._drawn["val"] = drawn = self.draws("val", self.batch_size)
-        batches = iter(drawn)
-        fixed = [next(batches) for _ in range(max(1, self.validation_windows // self.batch_size))]
-        return DataLoader(fixed, batch_size=None, shuffle=False)  # type: ignore[arg-type]
+        super().__init__(batch_size, validation_windows, workers, seed)
+        self.files, self.shares = files, shares_of(files, shares)
 
 
 def generator(seed: int, first_step: int, epoch: int, rank: int) -> np.random.Generator:
