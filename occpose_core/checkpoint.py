@@ -168,7 +168,8 @@ def load_checkpoint(path: Path, normalisations: Collection[str] = LIVE) -> tuple
 def load_image_checkpoint(path: Path, body: str = "") -> tuple[Sefd, ModelInfo]:
     """As load_checkpoint, for a model that takes images.
 
-    body: the folder of the body model's files, where they are not where they were when it was trained.
+    body: the folder of the body model's files, where they are not where they were when it was trained. Raises
+    BodyFileError if they are missing.
     """
     from occpose_core.models import build_image_model
 
@@ -198,9 +199,13 @@ def _filled(
     path: Path, info: ModelInfo, tensors: dict[str, Tensor], build: Callable[[str, dict[str, Any]], _Model]
 ) -> _Model:
     """The model that info describes with these weights, in evaluation mode."""
+    from occpose_core.body.files import BodyFileError
+
     try:
         model = build(info.family, info.config)
         model.load_state_dict(tensors)
+    except BodyFileError:
+        raise  # says itself what is missing
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(":")
         raise ModelFileError(f"{path}: its weights or sizes fit no {info.family} ({reason}); train it again") from error

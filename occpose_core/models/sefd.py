@@ -28,6 +28,7 @@ from occpose_core.models.joint_graph import JointGraph
 from occpose_core.models.pose_model import full_precision
 from occpose_core.models.pose_prior import POSED_JOINTS, PosePriorDecoder
 from occpose_core.models.resnet import BACKBONES, ResNet
+from occpose_core.skeleton import H36M17
 
 SHAPES = 10
 FOCAL = 5000 / 128  # of the papers' camera, in half crops
@@ -46,6 +47,7 @@ _FACING = (
     0.0,
 )  # root rotation of a person who faces the camera, as rotation_from_6d takes it
 
+_PELVIS = H36M17.index("pelvis")
 # SMPL30's joints as rows of h36m17, any row where there is none, and whether there is one.
 _SOURCES = {int(place): row for row, place in enumerate(H36M17_IN_SMPL30)}
 _FROM_H36M17 = [_SOURCES.get(place, 0) for place in range(len(SMPL30))]
@@ -170,7 +172,7 @@ class Sefd(nn.Module):
         with full_precision(x):
             x = x.float()
             latent, shape, camera = self.latent(x), self.shape(x), self.camera(x)
-            hands = torch.eye(3, device=x.device).expand(len(x), len(SMPL24) - 1 - POSED_JOINTS, 3, 3)
+            hands = torch.eye(3, device=x.device).expand(x.shape[0], len(SMPL24) - 1 - POSED_JOINTS, 3, 3)
             rotations = torch.cat([rotation_from_6d(self.root(x))[:, None], self.prior(latent), hands], dim=1)
             body = self.body(rotations, shape)
             return {
@@ -207,9 +209,11 @@ class DeployedSefd(nn.Module):
         missing = visible.new_tensor(_IS_THERE)
         kpts, visible = kpts.index_select(1, rows) / CROP_HALF_WIDTH, visible.index_select(1, rows) * missing
         answer = self.model.answer(image, kpts, visible, self.model.edge_map(image) if edge is None else edge)
+        joints = answer["joints17_m"]
+        pelvis = joints[:, _PELVIS : _PELVIS + 1]  # by h36m17's regressor, not SMPL's joint
         return {
-            "joints_root_m": answer["joints17_m"],
-            "vertices_root_m": answer["vertices_m"],
+            "joints_root_m": joints - pelvis,
+            "vertices_root_m": answer["vertices_m"] - pelvis,
             "rotations": answer["rotations"],
             "shape": answer["shape"],
         }
