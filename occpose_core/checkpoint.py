@@ -9,22 +9,17 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from occpose_core.errors import OccposeError
 from occpose_core.metrics import CHI3_RADII
 from occpose_core.skeleton import H36M17
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from occpose_core.models.pose_model import PoseModel
-    from occpose_core.models.sefd import Sefd
-
-_Model = TypeVar("_Model", bound="nn.Module")
+    from torch import nn
 
 METADATA_KEY = "occpose"
 NORMALISATION = "person-view"  # camera.PersonView
@@ -151,38 +146,20 @@ def save_checkpoint(path: Path, model: nn.Module, info: ModelInfo, half_weights:
     os.replace(temporary, path)
 
 
-def load_checkpoint(path: Path, normalisations: Collection[str] = LIVE) -> tuple[PoseModel, ModelInfo]:
+def load_checkpoint(
+    path: Path, normalisations: Collection[str] = LIVE, body: Path | None = None
+) -> tuple[Any, ModelInfo]:
     """Build the model that a safetensors file describes and load its weights; in evaluation mode.
 
-    normalisations: of 2D that the caller can give to the model. Raises ModelFileError if the file is missing, damaged
-    or does not fit.
+    It is a PoseModel, or a Sefd if info.image_size is not 0. normalisations: of 2D that the caller can give to the
+    model. body: folder of the body model's files, where it is not the one of the training. Raises ModelFileError if the
+    file is missing, damaged or does not fit, BodyFileError if the body model's are missing.
     """
-    from occpose_core.models import build
-
-    info, tensors = _read(path, normalisations)
-    if info.image_size:
-        raise ModelFileError(f"{path} is of a model that needs images; here one of keypoints alone is needed")
-    return _filled(path, info, tensors, build), info
-
-
-def load_image_checkpoint(path: Path, body: str = "") -> tuple[Sefd, ModelInfo]:
-    """As load_checkpoint, for a model that takes images.
-
-    body: the folder of the body model's files, where they are not where they were when it was trained. Raises
-    BodyFileError if they are missing.
-    """
-    from occpose_core.models import build_image_model
-
-    info, tensors = _read(path, LIVE)
-    if not info.image_size:
-        raise ModelFileError(f"{path} is of a model of keypoints alone; here one that takes images is needed")
-    info = dataclasses.replace(info, config={**info.config, "body": body or info.config["body"]})
-    return _filled(path, info, tensors, build_image_model), info
-
-
-def _read(path: Path, normalisations: Collection[str]) -> tuple[ModelInfo, dict[str, Tensor]]:
     import torch
     from safetensors import SafetensorError, safe_open
+
+    from occpose_core.body.files import BodyFileError
+    from occpose_core.models import build
 
     if not path.is_file():
         raise ModelFileError(f"no model file at {path}; `occpose models` lists the shipped ones")
@@ -192,21 +169,14 @@ def _read(path: Path, normalisations: Collection[str]) -> tuple[ModelInfo, dict[
             tensors = {name: file.get_tensor(name).to(torch.float32) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{path} is not a readable safetensors file: {error}") from error
-    return info, tensors
-
-
-def _filled(
-    path: Path, info: ModelInfo, tensors: dict[str, Tensor], build: Callable[[str, dict[str, Any]], _Model]
-) -> _Model:
-    """The model that info describes with these weights, in evaluation mode."""
-    from occpose_core.body.files import BodyFileError
-
+    if body:
+        info = dataclasses.replace(info, config={**info.config, "body": str(body)})
     try:
         model = build(info.family, info.config)
         model.load_state_dict(tensors)
     except BodyFileError:
-        raise  # says itself what is missing
+        raise  # says itself what is missing, and from where it comes
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(":")
         raise ModelFileError(f"{path}: its weights or sizes fit no {info.family} ({reason}); train it again") from error
-    return model.eval()
+    return model.eval(), info

@@ -59,20 +59,18 @@ def _config_from(config_type: type[Any], values: dict[str, Any]) -> Any:
     )
 
 
-def build(family: str, config: dict[str, Any]) -> PoseModel:
-    """A freshly initialised model of a family (a key of MODELS) with the given config values."""
+def build(family: str, config: dict[str, Any]) -> Any:
+    """A freshly initialised model of a family with the given config values: a PoseModel, or a Sefd of IMAGE_MODELS.
+
+    Raises OccposeError, BodyFileError if the files of an image model's body are not there.
+    """
+    if family in IMAGE_MODELS:
+        image_model, image_config = IMAGE_MODELS[family]
+        return image_model(_config_from(image_config, config))
     if family not in MODELS:
-        raise OccposeError(f"unknown model family {family!r}; known: {', '.join(MODELS)}")
+        raise OccposeError(f"unknown model family {family!r}; known: {', '.join([*MODELS, *IMAGE_MODELS])}")
     entry = MODELS[family]
     return entry.model(_config_from(entry.config, config))
-
-
-def build_image_model(family: str, config: dict[str, Any]) -> Sefd:
-    """As build, for a family of IMAGE_MODELS. Raises OccposeError also if the body model's files are not there."""
-    if family not in IMAGE_MODELS:
-        raise OccposeError(f"unknown family of image models {family!r}; known: {', '.join(IMAGE_MODELS)}")
-    model, config_type = IMAGE_MODELS[family]
-    return model(_config_from(config_type, config))
 
 
 def describe(

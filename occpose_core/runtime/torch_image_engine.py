@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from occpose_core.checkpoint import load_image_checkpoint
+from occpose_core.checkpoint import load_checkpoint
 from occpose_core.runtime.image_engine import (
     EDGE_INPUT,
     IMAGE_INPUTS,
@@ -20,12 +20,12 @@ from occpose_core.runtime.image_engine import (
 
 
 class TorchImageEngine:
-    """A .safetensors file, on a GPU if there is one. Raises ModelFileError as load_image_checkpoint does."""
+    """A .safetensors file, on a GPU if there is one. Raises ModelFileError as load_checkpoint does."""
 
     def __init__(self, path: Path) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model: Any
-        model, self.info = load_image_checkpoint(path)
+        model, self.info = load_checkpoint(path)
         check_image_model(self.info, path)
         self._model = model.deployed().eval().to(self._device)
         self._takes_edges = model.config.edge == "given"
