@@ -8,6 +8,7 @@ pickle is opened only after the user has said that it may be.
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 import zlib
 from collections import OrderedDict
@@ -36,10 +37,36 @@ def _array_of_bytes(buffer: bytes | bytearray, dtype: np.dtype, shape: tuple[int
     return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order).copy()
 
 
+class Inert:
+    """Stands for an object of a class that is not loaded: it keeps the object's parts and does nothing.
+
+    origin: the class' full name. state: what its parts were pickled as, a dict as a rule.
+    """
+
+    origin = ""
+    state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+# Sparse matrices and the arrays of the old SMPL files: their numbers lie in their state.
+_STAND_INS = re.compile(r"scipy\.sparse\._?cs[cr]\.cs[cr]_(matrix|array)|chumpy(\.\w+)+")
+
+
+def _reconstructed(kind: Any, base: Any, state: Any) -> Inert:
+    """What `copyreg._reconstructor` does for the stand-ins, and for nothing else."""
+    if not (isinstance(kind, type) and issubclass(kind, Inert)):
+        raise pickle.UnpicklingError(f"it asks to make a {kind!r} by itself, which no data set needs")
+    return kind()
+
+
 _reconstruct, _scalar = np.array(0).__reduce__()[0], np.float64(0).__reduce__()[0]
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("_codecs", "encode"): _latin1,
+    ("builtins", "object"): None,  # the base that stand-ins are made from
     ("collections", "OrderedDict"): OrderedDict,
+    ("copyreg", "_reconstructor"): _reconstructed,
     ("numpy", "dtype"): np.dtype,
     ("numpy", "ndarray"): np.ndarray,
     **{
@@ -73,6 +100,8 @@ class _NumbersOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         try:
+            if _STAND_INS.fullmatch(f"{module}.{name}"):
+                return type(name, (Inert,), {"origin": f"{module}.{name}"})
             return _ALLOWED[module, name]
         except KeyError:
             raise pickle.UnpicklingError(
@@ -94,10 +123,12 @@ def load_npy(path: str | Path, allow: bool, what: str, get: str = "") -> Any:
     return _guarded(Path(path), allow, what, get, _read_npy)
 
 
-def load_npz(path: str | Path, keys: Sequence[str], allow: bool, what: str, get: str = "") -> dict[str, Any]:
+def load_npz(
+    path: str | Path, keys: Sequence[str], allow: bool, what: str, get: str = "", optional: Sequence[str] = ()
+) -> dict[str, Any]:
     """Read members of an .npz file of which some hold pickled objects, as load_npy does.
 
-    Raises DatasetError also if a key is missing.
+    optional: keys that are read where they are. Raises DatasetError also if a key is missing.
     """
     path = Path(path)
 
@@ -106,7 +137,7 @@ def load_npz(path: str | Path, keys: Sequence[str], allow: bool, what: str, get:
             members = {name.removesuffix(".npy") for name in archive.namelist()}
             need_keys(members, keys, path, get)
             found = {}
-            for key in keys:
+            for key in (*keys, *(key for key in optional if key in members)):
                 with archive.open(f"{key}.npy") as member:
                     found[key] = _read_npy(member)
             return found

@@ -1,0 +1,96 @@
+"""A body model as a layer of a network: rotations and shape in, vertices and joints out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from occpose_core.body.files import CAPSULES, missing_smplx, read_body
+from occpose_core.body.joints import SMPL24, SMPL_PARENTS
+
+_PARENTS = np.array(SMPL_PARENTS)
+
+
+class BodyPose(NamedTuple):
+    """A posed body relative to its pelvis, in the axes that the root rotation turns to.
+
+    vertices_m (B, V, 3), joints30_m (B, 30, 3) of joints.SMPL30, joints17_m (B, 17, 3) of h36m17, float32.
+    """
+
+    vertices_m: Tensor
+    joints30_m: Tensor
+    joints17_m: Tensor
+
+
+class BodyModel(nn.Module):
+    """Linear blend skinning (Loper et al., SMPL: A Skinned Multi-Person Linear Model, 2015), by smplx.
+
+    source: what files.read_body takes. Nothing in it is learned, and nothing goes into checkpoints. faces: (F, 3)
+    int64 numpy. Raises BodyFileError if the model's file or smplx is missing.
+    """
+
+    vertices_m: Tensor
+    shapes_m: Tensor
+    correctives_m: Tensor
+    joint_regressor: Tensor
+    weights: Tensor
+    head_regressor: Tensor
+    h36m17_regressor: Tensor
+
+    def __init__(self, source: str | Path = CAPSULES) -> None:
+        super().__init__()
+        _skinning()
+        body = read_body(source)
+        self.faces: np.ndarray = body.faces
+        arrays = {
+            "vertices_m": body.vertices_m,
+            "shapes_m": body.shapes_m,
+            # (207, 3 V), as smplx wants them
+            "correctives_m": np.ascontiguousarray(body.correctives_m.reshape(-1, 9 * (len(SMPL24) - 1)).T),
+            "joint_regressor": body.joint_regressor,
+            "weights": body.weights,
+            "head_regressor": body.head_regressor,
+            "h36m17_regressor": body.h36m17_regressor,
+        }
+        for name, array in arrays.items():
+            self.register_buffer(name, torch.from_numpy(array.copy()), persistent=False)
+
+    def forward(self, rotations: Tensor, shape: Tensor) -> BodyPose:
+        """rotations: (B, 24, 3, 3), each relative to its parent, the root's to the wanted axes. shape: (B, 10)."""
+        if torch.is_autocast_enabled(rotations.device.type):
+            # skinning sums tens of numbers of metres: half precision would cost centimetres
+            with torch.autocast(rotations.device.type, enabled=False):
+                return self._posed(rotations.float(), shape.float())
+        return self._posed(rotations, shape)
+
+    def _posed(self, rotations: Tensor, shape: Tensor) -> BodyPose:
+        vertices, joints = _skinning()(
+            shape.expand(rotations.shape[0], -1),  # tells the exporter that there are as many of both
+            rotations.contiguous(),
+            self.vertices_m,
+            self.shapes_m,
+            self.correctives_m,
+            self.joint_regressor,
+            _PARENTS,
+            self.weights,
+            pose2rot=False,
+        )
+        head = self.head_regressor @ vertices
+        pelvis = joints[:, :1]
+        return BodyPose(
+            vertices_m=vertices - pelvis,
+            joints30_m=torch.cat([joints, head], dim=1) - pelvis,
+            joints17_m=self.h36m17_regressor @ vertices - pelvis,
+        )
+
+
+def _skinning() -> Any:
+    try:
+        from smplx.lbs import lbs
+    except ImportError as error:
+        raise missing_smplx(error) from error
+    return lbs
