@@ -13,6 +13,7 @@ import numpy as np
 
 from occpose_core.body import figure
 from occpose_core.body.joints import H36M17_IN_SMPL30, SMPL24, SMPL30, SMPL_PARENTS, smpl30_index
+from occpose_core.body.shape_components import BELLY, belly_m, shape_directions
 from occpose_core.body.tubes import Mesh, mesh, mirrored
 
 # The model's origin lies in the chest, as SMPL's does, and not in the pelvis.
@@ -171,34 +172,10 @@ def _place_along(joint_m: np.ndarray, piece: _Piece) -> float:
 def _shapedirs(
     pieces: tuple[_Piece, ...], vertices_m: np.ndarray, weights: np.ndarray, joints_m: np.ndarray
 ) -> np.ndarray:
-    """(V, 3, 10): every joint carries its surroundings along and stretches them about itself."""
-    directions = []
-    for stretches in figure.SHAPES.values():
-        stretch = _stretch(stretches)
-        moved_m = np.zeros_like(joints_m)
-        for joint, parent in enumerate(SMPL_PARENTS):
-            if parent >= 0:
-                moved_m[joint] = moved_m[parent] + stretch[parent] * (joints_m[joint] - joints_m[parent])
-        direction = weights @ (moved_m - stretch * joints_m) + (weights @ stretch) * vertices_m
-        directions.append(direction)
+    directions = shape_directions(vertices_m, weights, joints_m)
     trunk = pieces[0].vertices
-    directions[list(figure.SHAPES).index("belly")][trunk, 2] += _belly_m(vertices_m[trunk])
-    return np.stack(directions, axis=-1)
-
-
-def _stretch(stretches: dict[tuple[str, ...], figure.Stretch]) -> np.ndarray:
-    """(24, 3) of a shape component, by joint."""
-    stretch = np.zeros((len(SMPL24), 3))
-    for stems, factors in stretches.items():
-        for stem in stems:
-            stretch[[index for index, joint in enumerate(SMPL24) if joint.split("_")[-1] == stem]] = factors
-    return stretch
-
-
-def _belly_m(vertices_m: np.ndarray) -> np.ndarray:
-    """(V,) how far the front comes forward."""
-    front = np.clip(vertices_m[:, 2] / 0.1, 0.0, None) ** 2
-    return figure.BELLY_M * front * np.exp(-(((vertices_m[:, 1] - figure.BELLY_AT_M) / figure.BELLY_HEIGHT_M) ** 2))
+    directions[trunk, 2, BELLY] += belly_m(vertices_m[trunk])
+    return directions
 
 
 def _posedirs(vertices_m: np.ndarray, weights: np.ndarray, joints_m: np.ndarray) -> np.ndarray:

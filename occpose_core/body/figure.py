@@ -261,38 +261,6 @@ LEFT = {
     "foot": LEFT_FOOT,
 }
 
-# How far one unit of a shape component stretches what hangs on a joint, along x, y and z. Both sides alike.
-_LEG, _ARM, _TRUNK, _HEAD = (
-    ("hip", "knee"),
-    ("shoulder", "elbow"),
-    ("pelvis", "spine1", "spine2", "spine3"),
-    ("neck", "head"),
-)
-Stretch = tuple[float, float, float]
-SHAPES: dict[str, dict[tuple[str, ...], Stretch]] = {
-    "stature": {_LEG + ("ankle", "foot") + _ARM + ("collar", "wrist", "hand") + _TRUNK + _HEAD: (0.03, 0.03, 0.03)},
-    "leg length": {_LEG: (0.0, 0.04, 0.0)},
-    "arm length": {_ARM: (0.04, 0.0, 0.0), ("wrist", "hand"): (0.03, 0.0, 0.01)},
-    "trunk length": {_TRUNK: (0.0, 0.035, 0.0)},
-    "shoulder width": {("spine3", "collar"): (0.06, 0.0, 0.015)},
-    "hip width": {("pelvis",): (0.06, 0.0, 0.02)},
-    "girth": {
-        _TRUNK: (0.05, 0.0, 0.07),
-        _LEG: (0.05, 0.0, 0.05),
-        _ARM: (0.0, 0.04, 0.04),
-        ("neck",): (0.03, 0.0, 0.03),
-    },
-    "belly": {},
-    "limb thickness": {
-        _LEG: (0.06, 0.0, 0.06),
-        _ARM: (0.0, 0.07, 0.07),
-        ("wrist", "ankle", "foot"): (0.02, 0.02, 0.02),
-    },
-    "head size": {_HEAD: (0.04, 0.04, 0.04)},
-}
-# The belly comes forward by this much at its middle, and falls off over this height.
-BELLY_M, BELLY_AT_M, BELLY_HEIGHT_M = 0.022, 0.08, 0.11
-
 # Hinges widen along z as they bend, or they would collapse there; by the axis of their bone.
 HINGES = {"knee": 1, "elbow": 0}
 HINGE_GAIN = 0.22
