@@ -24,6 +24,7 @@ ARGUMENTS = {
     "layout": ("", "keypoint layout that replaces the one in the messages", None),
     "model": ("", "name of a shipped model (`occpose models` lists them) or path of an .onnx file", None),
     "backend": ("", "inference engine: auto, onnxruntime, torch, tensorrt or tensorrt-rtx", None),
+    "image_model": ("", "path of an image model's .onnx file: bodies with their surface from `image` too", None),
     "person_height_m": ("", "stature of the people in metres, if you know it: it sets the scale", None),
     "mirror": ("", "the image is a mirror image: true or false", ["", *SWITCH]),
     "ground_frame": ("", "frame of TF whose x-y plane is the ground that people stand on: it sets the scale", None),
@@ -36,8 +37,8 @@ ARGUMENTS = {
     "use_sim_time": ("false", "take the time from /clock, as a replayed bag needs", SWITCH),
     "respawn": ("false", "start a node again when its process died", SWITCH),
     "overlay": ("false", "draw the people on the camera's image (topic overlay)", SWITCH),
-    "image": ("image", "topic of the camera's image, for the overlay", None),
-    "image_transport": ("raw", "transport of that image", ["raw", "compressed"]),
+    "image": ("image", "topic of the camera's image, for the overlay and for image_model", None),
+    "image_transport": ("", "transport of that image, raw or compressed", ["", "raw", "compressed"]),
     "rviz": ("true", "show the skeletons in RViz", SWITCH),
     "camera_frame": ("camera_optical_frame", "optical frame of the camera (frame_id of the keypoints), for RViz", None),
     "fixed_frame": ("occpose_view", "fixed frame of RViz; occpose_view is camera_frame turned upright", None),
@@ -55,6 +56,8 @@ PARAMETERS = {
     "layout": str,
     "model": str,
     "backend": str,
+    "image_model": str,
+    "image_transport": str,
     "person_height_m": float,
     "mirror": switch,
     "ground_frame": str,
@@ -91,9 +94,9 @@ def node(given: dict[str, str], executable: str, overrides: dict, topics: tuple[
 def nodes(given: dict[str, str]) -> list:
     """pose_node, and overlay_node if it is wanted."""
     overrides = {name: converted(name, given[name]) for name in PARAMETERS if given[name]}
-    started = [node(given, "pose_node", overrides, ("keypoints", "camera_info"))]
+    started = [node(given, "pose_node", overrides, ("keypoints", "camera_info", "image"))]
     if switch(given["overlay"]):
-        transport = {"image_transport": given["image_transport"]}
+        transport = {name: value for name, value in overrides.items() if name == "image_transport"}
         started.append(node(given, "overlay_node", transport, ("image", "camera_info")))
     return started
 

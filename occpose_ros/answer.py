@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
+
+import numpy as np
 
 from occpose_core.types import Camera, Skeleton3D
 from occpose_ros.parameters import NodeParameters
@@ -15,7 +17,7 @@ class Answer:
     """The skeletons of one image.
 
     lost_ids: people of the last answer who are gone. received_s: monotonic seconds when the keypoints came. reset: the
-    past was forgotten before this answer.
+    past was forgotten before this answer. meshes: id -> vertices (V, 3) m in the camera frame, of whom there are any.
     """
 
     skeletons: Sequence[Skeleton3D]
@@ -25,6 +27,7 @@ class Answer:
     received_s: float
     reset: bool
     parameters: NodeParameters
+    meshes: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 class Output(Protocol):

@@ -5,6 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
 
 from occpose_core.pipeline import PipelineOutput, PosePipeline
 from occpose_core.types import Camera, GroundPlane, Origin
@@ -37,8 +41,9 @@ _ADVICE = {
 class Answerer:
     """Lifts and publishes; all methods are called by one thread at a time, and none is safe to call from two.
 
-    ground: what people stand on, if there is a ground frame. read_keypoints: the adapter of the message family. now_ns:
-    the node's clock. warn: logs a sentence, under a reason.
+    ground: what people stand on, if there is a ground frame. read_keypoints: the adapter of the message family.
+    read_image: reads an image message as the camera's, (H, W, 3) uint8 RGB; None if no images are used. now_ns: the
+    node's clock. warn: logs a sentence, under a reason.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Answerer:
         ground: Ground | None,
         statistics: Statistics,
         read_keypoints: Callable[..., KeypointsArray],
+        read_image: Callable[[Any, Camera], np.ndarray] | None = None,
         now_ns: Callable[[], int],
         warn: Callable[[str, str], None],
     ) -> None:
@@ -59,6 +65,7 @@ class Answerer:
         self._ground = ground
         self._statistics = statistics
         self._read_keypoints = read_keypoints
+        self._read_image = read_image
         self._now_ns = now_ns
         self._warn = warn
         self._advised: set[str] = set()
@@ -83,7 +90,8 @@ class Answerer:
         ground = self._ground_at(keypoints.stamp_ns, camera) if calibrated else None
         self._pipeline.config = parameters.pipeline_config
         begun_s = time.monotonic()
-        output = self._pipeline.step(keypoints.people, keypoints.stamp_ns, camera, ground, heights_m)
+        image = partial(self._image, received, camera) if self._read_image is not None else None
+        output = self._pipeline.step(keypoints.people, keypoints.stamp_ns, camera, ground, heights_m, image)
         step_ms = (time.monotonic() - begun_s) * 1e3
         self._statistics.dropped(keypoints.dropped)
         self._statistics.dropped(output.dropped)
@@ -116,6 +124,7 @@ class Answerer:
             received_s=received.received_s,
             reset=output.reset,
             parameters=parameters,
+            meshes=output.meshes,
         )
         latency_ms = self._outputs.publish(answer)
         origins = b"".join(skeleton.origin.tobytes() for skeleton in skeletons)
@@ -138,6 +147,19 @@ class Answerer:
         self._statistics.aged(age)
         self._told_clock = self._told_clock or self._tell(other_clock(age))
         return keypoints
+
+    def _image(self, received: Received, camera: Camera) -> np.ndarray | None:
+        """The image that the keypoints were seen in, if it came and can be read; without it they are lifted alone."""
+        assert self._read_image is not None
+        if received.image is None:
+            self._statistics.dropped({"no_image": 1})
+            return None
+        try:
+            return self._read_image(received.image, camera)
+        except RejectedMessageError as error:
+            self._statistics.dropped({error.reason: 1})
+            self._warn(error.reason, str(error))
+            return None
 
     def _ground_at(self, stamp_ns: int, camera: Camera) -> GroundPlane | None:
         """The ground, if it is wanted and TF knows it; the answer does not wait for it."""

@@ -10,6 +10,7 @@ from occpose_core.types import State
 
 MEASURED_RGB = (0.337, 0.706, 0.914)  # sky blue
 FILLED_RGB = (0.902, 0.624, 0.0)  # orange
+MESH_RGBA = (0.75, 0.75, 0.78, 0.5)  # grey, and the skeleton shines through
 
 
 def label_of(id: str, state: int) -> str:

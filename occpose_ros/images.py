@@ -14,7 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from occpose_core.types import Camera
 from occpose_ros.adapters import RejectedMessageError
+from occpose_ros.adapters.keypoints import resizing
 
 # More pixels than this is a fault of the sender.
 _MAX_PIXELS = 100_000_000
@@ -128,6 +130,37 @@ def bgr_from_compressed(msg: Any) -> np.ndarray:
 
 # image_transport -> how its messages are read
 READERS: dict[str, Callable[[Any], np.ndarray]] = {"raw": bgr_from_image, "compressed": bgr_from_compressed}
+
+
+def image_scale(image_size: tuple[int, int], camera_size: tuple[int, int] | None) -> np.ndarray:
+    """(2,) image pixels per camera pixel; 1 if the camera is not known. Sizes: width, height.
+
+    Raises RejectedMessageError if the aspect ratios differ.
+    """
+    camera_size = camera_size or image_size
+    scale = resizing(camera_size, image_size)
+    if scale is None:
+        raise RejectedMessageError(
+            "image_size",
+            f"the image has {image_size[0]} x {image_size[1]} pixels, but CameraInfo says {camera_size[0]} x"
+            f" {camera_size[1]}, another aspect ratio: remap image and camera_info to the same camera",
+        )
+    return scale
+
+
+def rgb_for_camera(msg: Any, camera: Camera, transport: str) -> np.ndarray:
+    """Read an image as the camera's: (H, W, 3) uint8 RGB of the size of CameraInfo, resized if it has another.
+
+    transport: one of READERS. Raises RejectedMessageError.
+    """
+    image_bgr = READERS[transport](msg)
+    height, width = image_bgr.shape[:2]
+    size = (camera.width, camera.height)
+    image_scale((width, height), size)
+    if (width, height) != size:
+        smoothly = cv2.INTER_AREA if width > camera.width else cv2.INTER_LINEAR
+        image_bgr = cv2.resize(image_bgr, size, interpolation=smoothly)
+    return np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB))
 
 
 def bytes_for_msg(image: np.ndarray) -> array.array[int]:

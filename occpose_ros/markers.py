@@ -57,7 +57,7 @@ def skeleton_markers(
     camera: goes before every namespace, so that several cameras may share a topic. Returns the
     array and the new ids. The skeletons' ids must differ and their numbers be finite.
     """
-    base = _base(header, lifetime_s, types) | {"ns": f"{camera}/" if camera else ""}
+    base = marker_fields(header, lifetime_s, camera, types)
     ids = marker_ids([skeleton.id for skeleton in skeletons], {} if reset else previous_ids)
     markers = [_delete_all(base, types)] if reset else []
     palettes = _Palette(MEASURED_RGB, types), _Palette(FILLED_RGB, types)
@@ -70,7 +70,7 @@ def skeleton_markers(
 
 def delete_all_markers(header: Any, types: MessageTypes) -> Any:
     """A MarkerArray that removes everything that its topic ever showed."""
-    return types.MarkerArray(markers=[_delete_all(_base(header, 0.0, types), types)])
+    return types.MarkerArray(markers=[_delete_all(marker_fields(header, 0.0, "", types), types)])
 
 
 def marker_ids(tracks: Iterable[str], previous_ids: Mapping[str, int]) -> dict[str, int]:
@@ -83,18 +83,18 @@ def marker_ids(tracks: Iterable[str], previous_ids: Mapping[str, int]) -> dict[s
     return {track: previous_ids[track] if track in previous_ids else next(fresh) for track in tracks}
 
 
-def _base(header: Any, lifetime_s: float, types: MessageTypes) -> dict[str, Any]:
-    """Every field of a Marker, harmless: some constructors have no defaults."""
+def marker_fields(header: Any, lifetime_s: float, camera: str, types: MessageTypes) -> dict[str, Any]:
+    """Every field of a Marker, harmless, its namespace up to the layer: some constructors have no defaults."""
     seconds, nanoseconds = divmod(round(lifetime_s * NANOSECONDS), NANOSECONDS)
     return {
         "header": header,
-        "ns": "",
+        "ns": f"{camera}/" if camera else "",
         "id": 0,
         "type": types.Marker.SPHERE_LIST,
         "action": types.Marker.ADD,
         "pose": _pose((0.0, 0.0, 0.0), types),
         "scale": types.Vector3(x=1.0, y=1.0, z=1.0),
-        "color": _colour(MEASURED_RGB, 1.0, types),
+        "color": colour_to_msg(MEASURED_RGB, 1.0, types),
         "lifetime": types.Duration(sec=seconds, nanosec=nanoseconds),
         "frame_locked": False,
         "points": [],
@@ -114,7 +114,8 @@ def _pose(position_m: tuple[float, float, float], types: MessageTypes) -> Any:
     return types.Pose(position=types.Point(x=x, y=y, z=z), orientation=types.Quaternion(x=0.0, y=0.0, z=0.0, w=1.0))
 
 
-def _colour(rgb: tuple[float, float, float], alpha: float, types: MessageTypes) -> Any:
+def colour_to_msg(rgb: tuple[float, float, float], alpha: float, types: MessageTypes) -> Any:
+    """std_msgs/ColorRGBA."""
     return types.ColorRGBA(r=rgb[0], g=rgb[1], b=rgb[2], a=alpha)
 
 
@@ -126,7 +127,7 @@ class _Palette(dict[int, Any]):
         self._rgb, self._types = rgb, types
 
     def __missing__(self, step: int) -> Any:
-        self[step] = colour = _colour(self._rgb, step / _ALPHA_STEPS, self._types)
+        self[step] = colour = colour_to_msg(self._rgb, step / _ALPHA_STEPS, self._types)
         return colour
 
 
@@ -188,7 +189,7 @@ def _label(skeleton: Skeleton3D, joints_cam_m: list[list[float]], base: dict[str
         "type": getattr(types.Marker, LAYERS["labels"]),
         "pose": _pose((x, y - _TEXT_ABOVE_HEAD_M, z), types),
         "scale": types.Vector3(x=0.0, y=0.0, z=_TEXT_HEIGHT_M),
-        "color": _colour(label_rgb(skeleton.state), 1.0, types),
+        "color": colour_to_msg(label_rgb(skeleton.state), 1.0, types),
         "text": label_of(skeleton.id, skeleton.state),
     }
     return types.Marker(**base | fields)

@@ -1,23 +1,34 @@
-"""The engine of a node: loaded at once, bettered beside the work, and told about."""
+"""The engines of a node: loaded at once, the lifter bettered beside the work, and told about."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from occpose_core.camera import load_lens_models
 from occpose_core.runtime import Preparation, load, preparation
 from occpose_core.runtime.switching_engine import SwitchingEngine
 from occpose_core.runtime.tensorrt_library import LIBRARIES
+from occpose_core.skeleton import H36M17
 from occpose_core.tracking import load_solver
+
+if TYPE_CHECKING:
+    from occpose_core.runtime.image_engine import ImageEngine
+    from occpose_ros.mesh import CoarseMesh
 
 UNCONFIGURED = {"model": "none", "engine": "none", "engine reason": "not configured", "engine preparation": "none"}
 
 
 class NodeEngine:
-    """`engine` for the pipeline, and what there is to say about it.
+    """`engine` and, if there is an image model, `image_engine` for the pipeline, and what there is to say about them.
 
-    Making one loads the model, which takes a while; raises ModelFileError. Only `engine` may be used by another thread.
+    mesh_triangles: how many `mesh`, for a viewer, shall have of the surface of the image model's bodies; 0: no mesh.
+    Making one loads the models, which takes a while; raises ModelFileError. Only the engines may be used by another
+    thread.
     """
 
-    def __init__(self, model: str, backend: str) -> None:
+    def __init__(self, model: str, backend: str, image_model: str = "", mesh_triangles: int = 0) -> None:
         load_lens_models()
         load_solver()
         self.engine = load(model, backend)
@@ -27,6 +38,8 @@ class NodeEngine:
         elif preparing := preparation(model, backend):
             self._preparation = preparing
             self.engine = SwitchingEngine(self.engine, preparing)
+        self.image_engine = _image_engine(image_model) if image_model else None
+        self.mesh = _mesh(self.image_engine, mesh_triangles) if self.image_engine and mesh_triangles else None
         self._told: set[str] = set()
 
     def start(self) -> None:
@@ -46,12 +59,15 @@ class NodeEngine:
 
     def values(self) -> dict[str, str]:
         """For the diagnostics."""
-        return {
+        values = {
             "model": self.engine.info.name,
             "engine": self.engine.backend,
             "engine reason": self.engine.reason,
             "engine preparation": "none" if self._preparation is None else self._preparation.progress,
         }
+        if self.image_engine is not None:
+            values |= {"image model": self.image_engine.info.name, "image engine": self.image_engine.backend}
+        return values
 
     def news(self) -> tuple[str, str]:
         """What lifts and why, and why nothing better comes; "" for what was told before."""
@@ -64,3 +80,19 @@ class NodeEngine:
             return ""
         self._told.add(sentence)
         return sentence
+
+
+def _image_engine(image_model: str) -> ImageEngine:
+    from occpose_core.runtime.image_engine import load_image_model
+
+    return load_image_model(image_model)
+
+
+def _mesh(engine: ImageEngine, triangles: int) -> CoarseMesh:
+    """What is shown of the model's bodies, by the surface of one of them: in which pose does not matter."""
+    from occpose_ros.mesh import CoarseMesh
+
+    joints, size = len(H36M17.joints), engine.info.image_size
+    image, kpts = np.zeros((1, 3, size, size), dtype=np.float32), np.zeros((1, joints, 2), dtype=np.float32)
+    body = engine.run(image, kpts, np.zeros((1, joints), dtype=np.float32))
+    return CoarseMesh.of(body.vertices_root_m[0], engine.faces, triangles)

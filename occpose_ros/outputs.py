@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from rclpy.lifecycle import LifecycleNode
 
@@ -16,21 +17,30 @@ from occpose_ros.body_frames import BodyFrames
 from occpose_ros.humans import Humans
 from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.markers import delete_all_markers, skeleton_markers
+from occpose_ros.mesh_markers import MeshMarkers
 from occpose_ros.message_types import MessageTypes, header_to_msg
 from occpose_ros.parameters import NodeParameters
 from occpose_ros.qos import LATCHED, advertise, let_arrive
 from occpose_ros.target_frame import TargetFrame
 from occpose_ros.transforms import TransformBuffer
 
+if TYPE_CHECKING:
+    from occpose_ros.mesh import CoarseMesh
+
+_Make = Callable[[Any, MessageTypes], Output]
+
 
 class Outputs:
     """All that the node says about people.
 
     Made and destroyed by the executor's thread; `publish` and `clear` are called by one thread at a time. The skeletons
-    come first, and a fault of one of the others is counted and does not silence the rest.
+    come first, and a fault of one of the others is counted and does not silence the rest. mesh: what the markers show
+    of the surfaces of people, if there are any.
     """
 
-    def __init__(self, node: ManagedNode, types: MessageTypes, transforms: TransformBuffer) -> None:
+    def __init__(
+        self, node: ManagedNode, types: MessageTypes, transforms: TransformBuffer, mesh: CoarseMesh | None = None
+    ) -> None:
         self._node = node
         self._types = types
         parameters: NodeParameters = node.parameters
@@ -41,7 +51,8 @@ class Outputs:
             leave.callback(node.destroy_lifecycle_publisher, self._skeletons)
             self._info = advertise(node, types.SkeletonInfo, "skeleton_info", LATCHED)
             leave.callback(node.destroy_lifecycle_publisher, self._info)
-            for name, make in _OTHERS.items():
+            others: dict[str, _Make] = {"markers": partial(_Markers, mesh=mesh), **_OTHERS}
+            for name, make in others.items():
                 self._others[name] = make(node, types)
                 leave.callback(self._others[name].destroy)
             if parameters.target_frame:
@@ -98,9 +109,10 @@ class Outputs:
 class _Markers:
     """`markers`, for RViz."""
 
-    def __init__(self, node: LifecycleNode, types: MessageTypes) -> None:
+    def __init__(self, node: LifecycleNode, types: MessageTypes, mesh: CoarseMesh | None) -> None:
         self._node = node
         self._types = types
+        self._meshes = None if mesh is None else MeshMarkers(mesh, types)
         self._ids: dict[str, int] = {}
         self._frame_id = ""
         self._publisher = advertise(node, types.MarkerArray, "markers")
@@ -111,21 +123,23 @@ class _Markers:
     def publish(self, answer: Answer) -> None:
         self._frame_id = answer.camera.frame_id
         if self.wanted(answer.parameters):
-            array, self._ids = skeleton_markers(
-                answer.skeletons,
-                header_to_msg(answer.stamp_ns, self._frame_id, self._types),
-                self._ids,
-                self._types,
-                lifetime_s=answer.parameters.marker_lifetime_s,
-                reset=answer.reset,
-                camera=self._node.get_namespace().strip("/"),
-            )
+            header = header_to_msg(answer.stamp_ns, self._frame_id, self._types)
+            manner: dict[str, Any] = {
+                "lifetime_s": answer.parameters.marker_lifetime_s,
+                "reset": answer.reset,
+                "camera": self._node.get_namespace().strip("/"),
+            }
+            array, self._ids = skeleton_markers(answer.skeletons, header, self._ids, self._types, **manner)
+            if self._meshes is not None:
+                array.markers += self._meshes.update(answer.meshes, self._ids, header, **manner)
             self._publisher.publish(array)
         elif self._ids:
             self.clear(answer.stamp_ns)
 
     def clear(self, stamp_ns: int) -> None:
         self._ids = {}
+        if self._meshes is not None:
+            self._meshes.forget()
         if self._frame_id:  # else nothing was ever shown
             header = header_to_msg(stamp_ns, self._frame_id, self._types)
             self._publisher.publish(delete_all_markers(header, self._types))
@@ -159,9 +173,8 @@ class _FilledKeypoints:
         self._node.destroy_lifecycle_publisher(self._publisher)
 
 
-# what is published besides the skeletons; the names are those under which errors are told
-_OTHERS: dict[str, Callable[[Any, MessageTypes], Output]] = {
-    "markers": _Markers,
+# what is published besides skeletons and markers; the names are those under which errors are told
+_OTHERS: dict[str, _Make] = {
     "filled_keypoints": _FilledKeypoints,
     "tf": BodyFrames,
     "humans": Humans,

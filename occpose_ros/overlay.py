@@ -8,24 +8,9 @@ import numpy as np
 
 from occpose_core.types import Origin
 from occpose_ros.adapters import RejectedMessageError
-from occpose_ros.adapters.keypoints import MAX_PX, check_crowd, resizing, skeleton_of
+from occpose_ros.adapters.keypoints import MAX_PX, check_crowd, skeleton_of
 from occpose_ros.drawing import PersonOnImage, draw_people
-
-
-def image_scale(image_size: tuple[int, int], camera_size: tuple[int, int] | None) -> np.ndarray:
-    """(2,) image pixels per camera pixel; 1 if the camera is not known. Sizes: width, height.
-
-    Raises RejectedMessageError if the aspect ratios differ.
-    """
-    camera_size = camera_size or image_size
-    scale = resizing(camera_size, image_size)
-    if scale is None:
-        raise RejectedMessageError(
-            "image_size",
-            f"the image has {image_size[0]} x {image_size[1]} pixels, but CameraInfo says {camera_size[0]} x"
-            f" {camera_size[1]}, another aspect ratio: remap image and camera_info to the same camera",
-        )
-    return scale
+from occpose_ros.images import image_scale
 
 
 def people_from_msg(msg: Any, scale: np.ndarray) -> list[PersonOnImage]:

@@ -96,8 +96,11 @@ class OverlayNode(ManagedNode):
         self._jump = self.when_time_jumps_back(self._on_clock_jump)
 
     def configure(self) -> None:
-        """Look for message_filters and offer the topics."""
-        self._pairing = Pairing(self._on_pair, queue_size=self.parameters.queue_size, slop_s=self.parameters.slop_s)
+        """Get ready to pair and offer the topics."""
+        queue_size, slop_s = self.parameters.queue_size, self.parameters.slop_s
+        self._pairing = Pairing(self._on_pair, topics=("image", "skeletons"), queue_size=queue_size, slop_s=slop_s)
+        if self._pairing.restriction:
+            self.get_logger().warning(self._pairing.restriction)
         compressed = f"{self.resolve_topic_name('overlay')}/compressed"  # goes where `overlay` is remapped to
         self._outputs = {
             "raw": advertise(self, Image, "overlay", RELIABLE),
@@ -236,6 +239,7 @@ class OverlayNode(ManagedNode):
         error = self.failure or self.statistics.recent_error
         overlay, skeletons = (self.resolve_topic_name(topic) for topic in ("overlay", "skeletons"))
         dropped = period.left_out
+        tolerance = self._pairing.tolerance if self._pairing is not None else ""
         cases = (
             (DiagnosticStatus.ERROR, error, error),
             (DiagnosticStatus.OK, self.state != "active", self.state),
@@ -246,8 +250,8 @@ class OverlayNode(ManagedNode):
             (
                 DiagnosticStatus.WARN,
                 not came["pairs"],
-                f"no image has the stamp of the skeletons within slop_s ({self.parameters.slop_s:g} s): let the"
-                " detector copy the stamps of the images, raise slop_s, or queue_size if the detector is slow",
+                f"no image has the stamp of the skeletons {tolerance}: let the detector copy the stamps of the images,"
+                " raise slop_s, or queue_size if the detector is slow",
             ),
         )
         return verdict(cases, f"{period.people} people at {period.answered / period.seconds:.1f} Hz")

@@ -77,6 +77,43 @@ class NodeParameters:
         "the best that this machine has",
         choices=["auto", *BACKENDS],
     )
+    image_model: str = parameter(
+        "",
+        "an image model, which takes the topic `image` beside the keypoints and gives bodies with their surface: path"
+        " of an .onnx file; empty: none",
+        "keypoints alone are fast and need no images",
+    )
+    image_transport: str = parameter(
+        "raw",
+        "image_model: sensor_msgs/Image on `image`, or `compressed`, sensor_msgs/CompressedImage on `image`/compressed",
+        "every camera driver has it",
+        choices=["raw", "compressed"],
+    )
+    image_wait_s: float = parameter(
+        0.1,
+        "image_model: keypoints wait so long for their image, then they are lifted alone",
+        "the detector needs the image too, so it is mostly there before",
+        bounds=(0.0, 2.0),
+        live=True,
+    )
+    slop_s: float = parameter(
+        0.01,
+        "image_model: an image and keypoints belong together if their stamps differ by less",
+        "a good detector copies the stamp of the image, but some round it",
+        bounds=(1e-6, 1.0),
+    )
+    queue_size: int = parameter(
+        20,
+        "image_model: so many images wait for their keypoints, no more",
+        "0.7 s at 30 Hz for the detector; 1080p raw needs 120 MB",
+        bounds=(1, 200),
+    )
+    mesh_triangles: int = parameter(
+        1000,
+        "image_model: RViz is shown so many triangles of a person's surface; 0: none",
+        "a figure that is easy to read, in 2 ms a person",
+        bounds=(0, 20_000),
+    )
     rectified: bool = parameter(
         False,
         "the keypoints are of a rectified image: P of CameraInfo holds, not K and D",

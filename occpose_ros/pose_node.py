@@ -1,10 +1,11 @@
-"""pose_node: keypoints and camera_info in, skeletons and markers out.
+"""pose_node: keypoints and camera_info, and maybe images, in; skeletons and markers out.
 
 A lifecycle node that configures and activates itself unless `autostart:=false`. It has two threads. The executor's
 thread (one: rclpy's multi-threaded executor is slower, and nothing here needs it) takes parameters, transitions and
 messages other than keypoints and never works long (the model is loaded beside it); the worker's thread lifts and
 publishes, and alone touches the pipeline. It waits for keypoints itself, for they come sooner that way (listening.py);
-the executor takes those that come while it is long at work. Between them are a mailbox of one message (worker.py), the
+the executor takes those that come while it is long at work, and all of them where they wait for their images
+(image_input.py). Between them are a mailbox of one message (worker.py), the
 camera and the parameters (frozen objects, replaced whole), and the statistics (their own lock). Publishing is safe from
 any thread in rcl; publishers are destroyed only after the worker has ended.
 
@@ -16,8 +17,11 @@ from __future__ import annotations
 import argparse
 import secrets
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo
 
@@ -29,6 +33,7 @@ from occpose_ros.answerer import Answerer
 from occpose_ros.diagnostics import Period, verdict
 from occpose_ros.ground import Ground
 from occpose_ros.heights import Heights
+from occpose_ros.image_input import ImageInput
 from occpose_ros.inputs import Input, open_input, reader, silence
 from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.message_types import MessageTypes
@@ -65,6 +70,7 @@ class PoseNode(ManagedNode):
         self._outputs: Outputs | None = None
         self._worker: LatestWorker[Received] | None = None
         self._input: Input | None = None
+        self._images: ImageInput | None = None
         self._camera_info: Any = None
         self._transforms = TransformBuffer()
         self._listener: TransformListener | None = None
@@ -75,12 +81,15 @@ class PoseNode(ManagedNode):
     def configure(self) -> None:
         """Load the model and join the topics."""
         # what may fail comes first, so that a failure leaves nothing behind
-        chosen = self.parameters.model, self.parameters.backend
-        self._engine = self.patiently(lambda: NodeEngine(*chosen), "loading the model")
+        chosen = self.parameters.model, self.parameters.backend, self.parameters.image_model
+        triangles = self.parameters.mesh_triangles
+        self._engine = self.patiently(lambda: NodeEngine(*chosen, triangles), "loading the model")
         own_prefix = f"t{secrets.token_hex(2)}_"  # so that nobody gets the id of somebody whom a former run has seen
-        pipeline = PosePipeline(self._engine.engine, self.parameters.pipeline_config, own_prefix)
+        pipeline = PosePipeline(
+            self._engine.engine, self.parameters.pipeline_config, own_prefix, body_engine=self._engine.image_engine
+        )
         self._heights = Heights(self, self.get_logger().info)
-        self._outputs = Outputs(self, self._types, self._transforms)
+        self._outputs = Outputs(self, self._types, self._transforms, self._engine.mesh)
         self._answerer = Answerer(
             pipeline=pipeline,
             outputs=self._outputs,
@@ -88,6 +97,7 @@ class PoseNode(ManagedNode):
             ground=Ground(self.parameters.ground_frame, self._transforms) if self.parameters.ground_frame else None,
             statistics=self.statistics,
             read_keypoints=reader(self.parameters),
+            read_image=self._image_reader() if self._engine.image_engine is not None else None,
             now_ns=lambda: self.get_clock().now().nanoseconds,
             warn=self.warn,
         )
@@ -95,6 +105,8 @@ class PoseNode(ManagedNode):
         self._camera_info = subscribe(
             self, CameraInfo, "camera_info", self.guarded(self._on_camera_info, "camera_info")
         )
+        if self._engine.image_engine is not None:
+            self._images = ImageInput(self, self._lift)
         if self.parameters.hears_tf:
             self._listener = TransformListener(self, self._transforms, self._outputs.transforms_came)
         self._engine.start()
@@ -112,17 +124,21 @@ class PoseNode(ManagedNode):
             self._hung = None
             answerer.forget()
         outputs.publish_info()
+        if self._images is not None:
+            self._images.join()
         self._worker = LatestWorker(
             self.guarded(
                 lambda received: answerer.answer(received, self.camera, self.parameters, heights.by_id_m), "answer"
             ),
             self.guarded(answerer.forget, "forget"),
             name="lifting",
-            listener=self._input.listener if self._input else None,
+            listener=self._input.listener if self._input and self._images is None else None,
         )
 
     def stop(self) -> None:
         """Stop answering and clear RViz."""
+        if self._images is not None:
+            self._images.leave()
         worker, self._worker = self._worker, None
         if worker is None or self._answerer is None:
             return
@@ -136,25 +152,35 @@ class PoseNode(ManagedNode):
         """Leave the topics and forget the model."""
         if self._engine is not None:
             self._engine.cancel()
-        for part in (self._input, self._listener, self._heights, self._outputs):
+        for part in (self._input, self._images, self._listener, self._heights, self._outputs):
             if part is not None:
                 part.destroy()
         if self._camera_info is not None:
             self.destroy_subscription(self._camera_info)
-        self._input = self._camera_info = self._listener = self._heights = self._outputs = None
+        self._input = self._images = self._camera_info = self._listener = self._heights = self._outputs = None
         self._answerer = self._hung = self.camera = self._engine = None
         self._transforms = TransformBuffer()
+
+    def _image_reader(self) -> Callable[[Any, Camera], np.ndarray]:
+        from occpose_ros.images import rgb_for_camera
+
+        return partial(rgb_for_camera, transport=self.parameters.image_transport)
 
     # the worker's thread, or the executor's while the worker is long at work
 
     def _on_keypoints(self, msg: Any, waited_s: float = 0.0) -> None:
-        worker = self._worker
-        if worker is None:
+        if self._worker is None:
             return
         self.statistics.received()
         received_s, received_ns = time.monotonic() - waited_s, self.get_clock().now().nanoseconds
         received = Received(msg=msg, received_s=received_s, received_ns=received_ns)
-        if worker.offer(received, _PATIENCE_S):
+        if self._images is None:
+            self._lift(received)
+        else:
+            self._images.take(received)
+
+    def _lift(self, received: Received) -> None:
+        if self._worker is not None and self._worker.offer(received, _PATIENCE_S):
             self.statistics.dropped({"replaced": 1})
 
     # the executor's thread
@@ -173,6 +199,8 @@ class PoseNode(ManagedNode):
         if self._worker is not None:
             self.warn("clock jump", "the clock went backwards or was changed: forgetting everybody")
             self._worker.request_reset()
+        if self._images is not None:
+            self._images.clear()
         self._transforms.clear()
 
     def diagnosis(self) -> tuple[bytes, str, dict[str, str], str]:
@@ -180,8 +208,9 @@ class PoseNode(ManagedNode):
         self._tell_of_engine()
         about_engine = UNCONFIGURED if self._engine is None else self._engine.values()
         period, values = self.statistics.report()
-        level, message = self._verdict(period)
-        return level, message, {**about_engine, **values}, self.camera.frame_id if self.camera else ""
+        alone, about_images = ("", {}) if self._images is None else self._images.report(period.seconds)
+        level, message = self._verdict(period, alone)
+        return level, message, {**about_engine, **about_images, **values}, self.camera.frame_id if self.camera else ""
 
     def _tell_of_engine(self) -> None:
         about, failure = ("", "") if self._engine is None else self._engine.news()
@@ -190,12 +219,15 @@ class PoseNode(ManagedNode):
         if failure:
             self.get_logger().warning(failure)
 
-    def _verdict(self, period: Period) -> tuple[bytes, str]:
+    def _verdict(self, period: Period, alone: str) -> tuple[bytes, str]:
+        """Level and sentence. alone: why keypoints were lifted without their images, if they were."""
         error = self.failure or self.statistics.recent_error
         waits_for_clock = self.get_parameter("use_sim_time").value and self.get_clock().now().nanoseconds == 0
         dropped = period.left_out
         if period.dropped["max_persons"]:
             dropped += f"; more than {self.parameters.max_persons} people are seen: raise max_persons to follow all"
+        if dropped and alone:
+            dropped += f"; {alone}"
         unheard = silence(self, self._input.topic) if self._input and not period.received else ""
         camera_info = self.resolve_topic_name("camera_info")
         fov_deg = self.parameters.assumed_fov_deg
@@ -208,6 +240,7 @@ class PoseNode(ManagedNode):
             (DiagnosticStatus.STALE, waits_for_clock, "use_sim_time is true, but nothing publishes /clock"),
             (DiagnosticStatus.WARN, self.camera is None, f"no CameraInfo on {camera_info}{assumed}"),
             (DiagnosticStatus.WARN, dropped, f"dropped in {period.seconds:.1f} s: {dropped}"),
+            (DiagnosticStatus.WARN, alone, alone),
             (DiagnosticStatus.WARN, unheard, unheard),
             (DiagnosticStatus.WARN, breakdown, breakdown),
             (DiagnosticStatus.WARN, strange_age, strange_age),

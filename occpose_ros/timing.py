@@ -19,11 +19,12 @@ _UNITS = ((365.25 * 86400.0, "years"), (86400.0, "days"), (3600.0, "h"), (60.0, 
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
-    """A keypoints message and when it came: in monotonic seconds, and by the node's clock."""
+    """A keypoints message and when it came: in monotonic seconds, and by the node's clock; and its image, if any."""
 
     msg: Any
     received_s: float
     received_ns: int
+    image: Any = None
 
 
 def stamped(keypoints: KeypointsArray, received: Received, zero_stamps: str) -> KeypointsArray:

@@ -10,7 +10,7 @@ import numpy as np
 
 ADD, DELETE, DELETEALL = 0, 2, 3
 CUBE, SPHERE, CYLINDER, ARROW = 1, 2, 3, 0
-LINE_STRIP, LINE_LIST, CUBE_LIST, SPHERE_LIST, POINTS, TEXT = 4, 5, 6, 7, 8, 9
+LINE_STRIP, LINE_LIST, CUBE_LIST, SPHERE_LIST, POINTS, TEXT, TRIANGLE_LIST = 4, 5, 6, 7, 8, 9, 11
 COLOURED_LISTS = (LINE_STRIP, LINE_LIST, CUBE_LIST, SPHERE_LIST, POINTS)
 MAX_LIFETIME_S = 5.0
 
@@ -67,6 +67,12 @@ WHEN_ADDED: dict[str, Callable[[Any], bool]] = {
     ),
     "an arrow has 0 or 2 points and a width": lambda m: (
         m.type != ARROW or (len(m.points) != 1 and m.scale.x + m.scale.y != 0)
+    ),
+    "triangles have three points each, and there are some": lambda m: (
+        m.type != TRIANGLE_LIST or (len(m.points) > 0 and len(m.points) % 3 == 0)
+    ),
+    "triangles have a scale, and one colour for all, or there is no light": lambda m: (
+        m.type != TRIANGLE_LIST or (bool((_xyz(m.scale) != 0).all()) and not m.colors)
     ),
     "a text has characters and a height": lambda m: m.type != TEXT or (m.text.strip() != "" and m.scale.z > 0),
 }

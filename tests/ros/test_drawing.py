@@ -14,7 +14,8 @@ from occpose_core.types import Origin, State
 from occpose_ros.adapters import RejectedMessageError, skeletons_to_msg
 from occpose_ros.appearance import FILLED_RGB, MEASURED_RGB
 from occpose_ros.drawing import PersonOnImage, clip_segments, draw_people
-from occpose_ros.overlay import draw_overlay, image_scale
+from occpose_ros.images import image_scale
+from occpose_ros.overlay import draw_overlay
 from tests.ros.people import HEIGHT, WIDTH, camera, skeleton, standing_cam_m
 
 GREY = 128

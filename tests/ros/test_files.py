@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from occpose_ros.markers import LAYERS
+from occpose_ros.mesh_markers import LAYER
 from occpose_ros.parameter_fields import ParameterError, changed, explain
 from occpose_ros.parameters import NodeParameters
 
@@ -64,7 +65,7 @@ def test_rviz_shows_the_markers_without_a_click():
     displays = rviz_displays()
     display = displays["/markers"]
     assert display["Enabled"] and display["Value"]
-    assert display["Namespaces"] == dict.fromkeys(LAYERS, True)
+    assert display["Namespaces"] == dict.fromkeys([*LAYERS, LAYER], True)
     assert display["Topic"]["Reliability Policy"] == "Reliable"
 
 

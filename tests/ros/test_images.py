@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from occpose_ros.adapters import RejectedMessageError
-from occpose_ros.images import bgr_from_compressed, bgr_from_image, jpeg_from_bgr
+from occpose_ros.images import bgr_from_compressed, bgr_from_image, bytes_for_msg, jpeg_from_bgr, rgb_for_camera
+from tests.ros.people import camera
 
 HEIGHT, WIDTH = 48, 64
 
@@ -149,3 +150,23 @@ def test_compressed_images():
 def test_bad_compressed_images_get_a_sentence(format, data, words):
     with pytest.raises(RejectedMessageError, match=words):
         bgr_from_compressed(SimpleNamespace(format=format, data=data))
+
+
+@pytest.mark.parametrize("share", [1, 2, 0.5], ids=["as it is", "enlarged", "reduced"])
+@pytest.mark.parametrize("transport", ["raw", "compressed"])
+def test_an_image_becomes_that_of_the_camera(transport, share):
+    width, height = round(camera().width / share), round(camera().height / share)
+    bgr = np.full((height, width, 3), (10, 120, 240), np.uint8)
+    bgr[: height // 2] = (200, 30, 60)
+    jpeg = SimpleNamespace(format="jpeg", data=bytes_for_msg(jpeg_from_bgr(bgr, 95)))
+    msg = {"raw": image_msg(bgr, "bgr8"), "compressed": jpeg}[transport]
+    rgb = rgb_for_camera(msg, camera(), transport)
+    assert rgb.shape == (camera().height, camera().width, 3) and rgb.dtype == np.uint8
+    for row, colour in ((5, (60, 30, 200)), (-5, (240, 120, 10))):
+        assert np.abs(rgb[row].astype(int) - colour).max() < 8
+
+
+def test_an_image_of_another_aspect_ratio_is_refused():
+    with pytest.raises(RejectedMessageError, match="another aspect ratio: remap image and camera_info") as error:
+        rgb_for_camera(image_msg(picture(), "bgr8"), camera(), "raw")
+    assert error.value.reason == "image_size"

@@ -1,4 +1,7 @@
-"""Images and skeletons find each other, also after time went back or something raised; nothing piles up."""
+"""Images and skeletons find each other, also after time went back or something raised; nothing piles up.
+
+By message_filters where it is installed, and everywhere by stamps that are equal.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from occpose_ros.message_types import stamp_ns_from_msg
-from occpose_ros.pairing import Pairing, PairingError, StampWatch
+from occpose_ros.pairing import Pairing, StampWatch
 
 SECOND_NS = 1_000_000_000
 FRAME_NS = SECOND_NS // 30
@@ -40,25 +43,48 @@ def test_topics_go_back_one_by_one():
     assert not watch.went_back("image", 0)
 
 
-def test_without_message_filters_there_is_a_sentence(monkeypatch):
-    monkeypatch.setitem(sys.modules, "message_filters", None)
-    with pytest.raises(PairingError, match="the overlay needs the package message_filters .* install it"):
-        Pairing(print, queue_size=5, slop_s=0.01)
-
-
 class Recorder:
     """A pairing that remembers what it paired, as stamps."""
 
     def __init__(self, **settings):
-        pytest.importorskip("message_filters", reason="needs the ROS package message_filters")
         self.pairs = []
-        self.pairing = Pairing(self.record, **{"queue_size": 5, "slop_s": 0.01} | settings)
+        topics = ("image", "skeletons")
+        self.pairing = Pairing(self.record, **{"topics": topics, "queue_size": 5, "slop_s": 0.01} | settings)
 
     def record(self, image, skeletons):
         self.pairs.append(tuple(stamp_ns_from_msg(msg.header.stamp) for msg in (image, skeletons)))
 
     def add(self, topic, stamp_ns):
         return self.pairing.add(topic, message(stamp_ns))
+
+
+@pytest.fixture
+def without_message_filters(monkeypatch):
+    monkeypatch.setitem(sys.modules, "message_filters", None)
+
+
+@pytest.fixture
+def with_message_filters():
+    pytest.importorskip("message_filters", reason="needs the ROS package message_filters")
+
+
+@pytest.fixture(params=["without_message_filters", pytest.param("with_message_filters", marks=pytest.mark.needs_ros)])
+def anyhow(request):
+    """With message_filters and without."""
+    request.getfixturevalue(request.param)
+
+
+def test_without_message_filters_it_says_what_is_not_found(without_message_filters):
+    assert "only if that is the same to the nanosecond" in Recorder().pairing.restriction
+
+
+def test_without_message_filters_only_equal_stamps_are_paired(without_message_filters):
+    recorder = Recorder()
+    for stamp_ns in (SECOND_NS, SECOND_NS + 1, 2 * SECOND_NS):
+        recorder.add("image", stamp_ns)
+    recorder.add("skeletons", SECOND_NS + 1)
+    recorder.add("skeletons", 2 * SECOND_NS - 1)
+    assert recorder.pairs == [(SECOND_NS + 1,) * 2]
 
 
 def message(stamp_ns):
@@ -68,8 +94,7 @@ def message(stamp_ns):
     return SimpleNamespace(header=SimpleNamespace(stamp=Time(sec=sec, nanosec=nanosec)))
 
 
-@pytest.mark.needs_ros
-def test_pairs_by_stamp_while_skeletons_lag():
+def test_pairs_by_stamp_while_skeletons_lag(anyhow):
     recorder = Recorder()
     for number in range(20):
         recorder.add("image", number * FRAME_NS)
@@ -80,16 +105,15 @@ def test_pairs_by_stamp_while_skeletons_lag():
 
 @pytest.mark.needs_ros
 @pytest.mark.parametrize("off_ms, paired", [(0, True), (5, True), (15, False)])
-def test_stamps_may_differ_by_less_than_the_slop(off_ms, paired):
+def test_stamps_may_differ_by_less_than_the_slop(with_message_filters, off_ms, paired):
     recorder = Recorder()
     recorder.add("image", SECOND_NS)
     recorder.add("skeletons", SECOND_NS + off_ms * 1_000_000)
     assert bool(recorder.pairs) is paired
 
 
-@pytest.mark.needs_ros
 @pytest.mark.parametrize("every", [1, 3], ids=["each image", "a slow detector, so that images wait"])
-def test_a_bag_may_begin_again_many_times(every):
+def test_a_bag_may_begin_again_many_times(anyhow, every):
     recorder = Recorder()
     for _ in range(5):
         for number in range(60):
@@ -101,7 +125,7 @@ def test_a_bag_may_begin_again_many_times(every):
 
 
 @pytest.mark.needs_ros
-def test_an_error_inside_leaves_nothing_locked():
+def test_an_error_inside_leaves_nothing_locked(with_message_filters):
     recorder = Recorder()
     with pytest.raises(ValueError):
         recorder.add("image", -SECOND_NS)  # rclpy knows no time before zero
@@ -111,8 +135,7 @@ def test_an_error_inside_leaves_nothing_locked():
     assert len(recorder.pairs) == 2
 
 
-@pytest.mark.needs_ros
-def test_no_more_wait_than_the_queue_holds():
+def test_no_more_wait_than_the_queue_holds(anyhow):
     recorder = Recorder(queue_size=7)
     for number in range(100):
         recorder.add("image", number * FRAME_NS)
