@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 
 import onnx
 import torch
@@ -42,15 +43,20 @@ def to_onnx(deployed: nn.Module, info: ModelInfo) -> onnx.ModelProto:
     }
     inputs = {name: examples[name] for name in input_names(info)}
     outputs = [*info.outputs, *(["new_state"] if info.streaming else [])]
+    return traced(_Graph(deployed, tuple(outputs)), inputs, outputs)
+
+
+def traced(module: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str]) -> onnx.ModelProto:
+    """The graph of a module that takes these inputs by name, for any number of people, and gives a tuple."""
     any_number = torch.export.Dim("people", min=1)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of libraries that these models do not need
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own deprecations
         program = torch.onnx.export(
-            _Graph(deployed, tuple(outputs)).eval(),
+            module.eval(),
             kwargs=inputs,
             input_names=list(inputs),
-            output_names=outputs,
+            output_names=list(outputs),
             dynamic_shapes={name: {0: any_number} for name in inputs},
             opset_version=OPSET,
             dynamo=True,

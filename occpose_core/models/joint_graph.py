@@ -41,6 +41,7 @@ class _Layer(nn.Module):
     """A linear layer and batch norm for every joint, its neighbours' mean, ReLU."""
 
     links: Tensor
+    norm: nn.Module
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -57,6 +58,17 @@ class _Layer(nn.Module):
         y = torch.baddbmm(self.bias.to(x.dtype), x.transpose(0, 1), self.weight.to(x.dtype)).transpose(0, 1)
         y = self.norm(y.flatten(1)).unflatten(1, (len(GRAPH15), -1))
         return relu(self.links.to(y.dtype) @ y)
+
+    def fold(self) -> None:
+        """Let the linear layers do what the batch norm does, in place; equal in evaluation mode."""
+        norm = self.norm
+        assert isinstance(norm, nn.BatchNorm1d) and norm.running_var is not None and norm.running_mean is not None
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        shift = (norm.bias - norm.running_mean * scale).view_as(self.bias)
+        with torch.no_grad():
+            self.weight.mul_(scale.view_as(self.bias))
+            self.bias.mul_(scale.view_as(self.bias)).add_(shift)
+        self.norm = nn.Identity()
 
 
 class JointGraph(nn.Module):
@@ -75,3 +87,8 @@ class JointGraph(nn.Module):
         for block in self.blocks:
             x = x + block(x)
         return x.flatten(1)
+
+    def fold(self) -> None:
+        """Leave no batch norm, for deployment; equal in evaluation mode."""
+        for layer in [module for module in self.modules() if isinstance(module, _Layer)]:
+            layer.fold()

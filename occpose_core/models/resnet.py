@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from occpose_core.errors import OccposeError
 
@@ -102,6 +103,16 @@ class ResNet(nn.Module):
             x = self.get_submodule(f"layer{number}")(x)
             features.append(x)
         return features
+
+
+def fold_norms(network: nn.Module) -> None:
+    """Let convolutions do what the batch norms behind them do, in place; equal in evaluation mode."""
+    for parent in list(network.modules()):
+        children = list(parent.named_children())
+        for (conv_name, conv), (norm_name, norm) in zip(children, children[1:], strict=False):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(parent, conv_name, fuse_conv_bn_eval(conv, norm))
+                setattr(parent, norm_name, nn.Identity())
 
 
 def load_backbone(backbone: ResNet, path: Path) -> None:

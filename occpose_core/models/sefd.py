@@ -27,7 +27,7 @@ from occpose_core.models.heatmaps import gaussian_maps, sample, soft_argmax
 from occpose_core.models.joint_graph import JointGraph
 from occpose_core.models.pose_model import full_precision
 from occpose_core.models.pose_prior import POSED_JOINTS, PosePriorDecoder
-from occpose_core.models.resnet import BACKBONES, ResNet
+from occpose_core.models.resnet import BACKBONES, ResNet, fold_norms
 from occpose_core.skeleton import H36M17
 
 SHAPES = 10
@@ -185,6 +185,11 @@ class Sefd(nn.Module):
                 "joints17_m": body.joints17_m,
                 "projected": projected(body.joints30_m, camera),
             }
+
+    def fold(self) -> None:
+        """Leave no batch norm, for deployment; equal in evaluation mode."""
+        fold_norms(self)
+        self.graph.fold()
 
     def deployed(self) -> DeployedSefd:
         """The form that is exported; it shares this network's weights."""
