@@ -42,6 +42,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "mean-pose": Command(module="training.mean_pose", summary="the baseline that knows people but looks at none"),
     "convert": Command(module="training.convert", summary="turn a published data set into a file of motion"),
+    "render": Command(
+        module="training.rendering.command", summary="render pictures of people from recorded motion, with exact labels"
+    ),
     "body": Command(module="training.body", summary="write the capsule body in the files of SMPL"),
     "throughput": Command(
         module="training.throughput", summary="how fast this machine trains: a short fit on made-up motion"
