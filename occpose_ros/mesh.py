@@ -12,9 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import dijkstra
+from scipy.sparse.csgraph import connected_components, dijkstra
 
 from occpose_core.errors import OccposeError
+
+
+_FEWEST = 4  # triangles that can enclose something: less is what remains of a part that has become too small
 
 
 class MeshError(OccposeError):
@@ -40,7 +43,7 @@ class CoarseMesh:
             raise MeshError(f"{len(vertices_m)} vertices and {len(faces)} triangles make no mesh: get the model again")
         if len(faces) <= triangles:
             return cls(vertices=np.arange(len(vertices_m)), faces=faces)
-        seeds = triangles // 2 + 2  # a closed surface without holes has 2 K - 4 triangles
+        seeds = triangles // 2 + 2 * len(np.unique(_parts(faces)))  # a closed surface has 2 K - 4 triangles
         while len(coarse := _meeting(regions := _regions(vertices_m, faces, seeds), faces)) > triangles:
             seeds -= max(1, (len(coarse) - triangles) // 2)
         kept, numbers = np.unique(coarse, return_inverse=True)
@@ -87,4 +90,14 @@ def _meeting(regions: _Regions, faces: np.ndarray) -> np.ndarray:
     first, second, third = triples.T
     triples = triples[(first != second) & (second != third) & (third != first)]
     _, once = np.unique(np.sort(triples, axis=1), axis=0, return_index=True)
-    return triples[np.sort(once)]
+    triples = triples[np.sort(once)]
+    parts = _parts(triples)
+    return triples[np.bincount(parts)[parts] >= _FEWEST] if len(triples) else triples
+
+
+def _parts(faces: np.ndarray) -> np.ndarray:
+    """(F,) the number of the connected part of the surface that each triangle belongs to."""
+    size = faces.max(initial=-1) + 1
+    ends = np.concatenate([faces[:, :2], faces[:, 1:]]).T
+    _, parts = connected_components(csr_matrix((np.ones(ends.shape[1]), ends), shape=(size, size)), directed=False)
+    return np.asarray(parts[faces[:, 0]])

@@ -3,8 +3,8 @@
     . scripts/env.sh && PYTHONPATH=$PYTHONPATH:samples python samples/make_pictures.py [--out docs]
 
 Plays two_people.mcap to a real pose_node; at a few moments the camera's image (camera_image.py: the bag holds none)
-goes to a real overlay_node, so message_filters must be installed. The overlay is its answer as it came; views in 3D are
-drawn from the markers as they came, by marker_view.py, for RViz needs a screen.
+goes to a real overlay_node. The overlay is its answer as it came; views in 3D are drawn from the markers as they came,
+by marker_view.py, for RViz needs a screen.
 """
 
 from __future__ import annotations

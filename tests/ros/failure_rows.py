@@ -22,6 +22,7 @@ FAMILIES, INPUTS, IDENTITIES = "ros/test_families.py::", "ros/test_inputs.py::",
 QUIRKS, CROWDS, CUTS = "ros/test_family_quirks.py::", "core/test_crowds.py::", "end_to_end/test_people.py::"
 CACHE, PREPARATION = "core/test_engine_cache.py::", "core/test_preparation.py::"
 CHANGE = "ros/test_node_engine.py::"
+IMAGES = "ros/test_image_model.py::"
 FUZZ, SOAK = "ros/test_fuzz.py::", "end_to_end/test_soak.py::"
 BAD_INPUT = f"{NODE}test_bad_input_is_counted_and_the_next_message_answered"
 _GPU = "tests run without a GPU"
@@ -233,6 +234,7 @@ ROWS = {
         tests=(
             f"{LIFE}test_a_bad_model_fails_to_configure_and_can_be_mended",
             f"{RUNTIME}test_wrong_model_files_are_refused",
+            f"{IMAGES}test_models_that_do_not_fit_are_refused_with_a_sentence",
         ),
     ),
     32: Row(
@@ -371,5 +373,24 @@ ROWS = {
         case="shutdown while the model loads or runs",
         answer="ends with status 0 within seconds and leaves no process behind",
         tests=("ros/test_process.py::test_a_signal_ends_it_cleanly",),
+    ),
+    49: Row(
+        case="with an image model: no image, a late one, or one with another stamp",
+        answer="after `image_wait_s` the keypoints are lifted alone, in their order; `no_image`; WARN says which it is",
+        tests=(
+            f"{IMAGES}test_keypoints_alone_answer_when_no_image_comes",
+            f"{IMAGES}test_images_that_do_not_find_their_keypoints_are_said",
+            f"{IMAGES}test_keypoints_are_answered_in_their_order",
+            f"{IMAGES}test_a_bag_may_begin_again",
+        ),
+    ),
+    50: Row(
+        case="with an image model: an image of another size, in an unknown encoding, or cut off",
+        answer="resized if its aspect ratio is CameraInfo's; else it costs only itself; `image_size`, `bad_image`",
+        tests=(
+            f"{IMAGES}test_a_bad_image_costs_only_itself",
+            f"{IMAGES}test_the_image_decides_what_keypoints_do_not_tell",
+            "ros/test_images.py::test_an_image_becomes_that_of_the_camera",
+        ),
     ),
 }
