@@ -169,7 +169,7 @@ def load_checkpoint(
             tensors = {name: file.get_tensor(name).to(torch.float32) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{path} is not a readable safetensors file: {error}") from error
-    if body:
+    if body and info.image_size:
         info = dataclasses.replace(info, config={**info.config, "body": str(body)})
     try:
         model = build(info.family, info.config)

@@ -10,6 +10,9 @@ A model with a window of frames becomes a streaming one: it takes each frame onc
 remember of it, the state of each person. Its answers are the same, and a live step costs a fraction. `--windowed` keeps
 the whole window as the input.
 
+A model that takes images gives a body besides; its triangles go into the file. `--body` says where the files of the
+body model are, if they have moved since the training.
+
 The answers are compared with torch's on random, masked and detected people. `--engine` has the file built by TensorRT
 too: for the GPU of this machine, into the cache that the node takes it from, and compared once more; or, with
 `--compute-capability`, for GPUs elsewhere, to see that it can be built.
@@ -44,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="DIR", help="folder to write to; made if it is not there")
     add("--filling", metavar="MODEL", help="checkpoint of the filling network to put before this lifter")
     add("--name", help="name of the exported model (default: the checkpoint's)")
+    add("--body", type=Path, metavar="DIR", help="folder of the body model's files, for a model that takes images")
     add("--precision", choices=PRECISIONS, default="fp32", help="that layers compute in (default: fp32)")
     add("--half-weights", action="store_true", help="store large weights in half precision")
     add("--windowed", action="store_true", help="do not make a streaming model of one with a window")
@@ -74,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise OccposeError(f"export needs the package {error.name!r}: pip install 'occpose[train]'") from error
     from occpose_core.checkpoint import load_checkpoint, save_checkpoint
-    from occpose_core.export import can_stream, export_onnx, round_weights
+    from occpose_core.export import round_weights
     from occpose_core.export.engines import check_possible
     from occpose_core.models import with_filling
 
@@ -82,13 +86,12 @@ def run(args: argparse.Namespace) -> int:
         check_possible(args.engine, args.compute_capability)
     elif args.compute_capability:
         raise OccposeError("--compute-capability says what --engine tensorrt-rtx is built for: give that too")
-    model, info = load_checkpoint(model_path(args.model, ".safetensors"))
+    model, info = load_checkpoint(model_path(args.model, ".safetensors"), body=args.body)
+    _check_fits(args, info)
     if args.filling:
         filling, _ = load_checkpoint(model_path(args.filling, ".safetensors"))
         model, info = with_filling(filling, model, info)
     info = dataclasses.replace(info, name=args.name or info.name, batches=args.batch or info.batches)
-    if args.windowed and info.remembers:
-        raise OccposeError(f"model {info.name} has no window: leave out --windowed")
     targets = [
         args.out / f"{info.name}{suffix}" for suffix in (".onnx", *((".safetensors",) if not args.filling else ()))
     ]
@@ -97,13 +100,37 @@ def run(args: argparse.Namespace) -> int:
         refuse_existing(target, args.force)
     if args.half_weights:
         round_weights(model)
-    streaming = can_stream(model) and not args.windowed
-    exported = export_onnx(model, info, targets[0], args.half_weights, streaming, args.precision)
+    exported = _export(args, model, info, targets[0])
     for target in targets[1:]:
         save_checkpoint(target, model, info, half_weights=args.half_weights)
     measured = {**exported.training["export"], **_engine(args, targets[0], exported)}
     print(json.dumps(measured, indent=2) if args.json else _summary(targets, measured))
     return 0
+
+
+def _check_fits(args: argparse.Namespace, info: ModelInfo) -> None:
+    """Raise OccposeError for an option that this model has no use for."""
+    if args.windowed and (info.remembers or info.image_size):
+        raise OccposeError(f"model {info.name} has no window: leave out --windowed")
+    if info.image_size and args.filling:
+        raise OccposeError(f"model {info.name} takes images and needs no filling network: leave out --filling")
+    if info.image_size and args.engine and not args.compute_capability:
+        raise OccposeError(
+            f"{args.engine} does not run models that take images; --compute-capability 8.9 sees whether one builds"
+        )
+    if args.body and not info.image_size:
+        raise OccposeError(f"model {info.name} takes no images and has no body model: leave out --body")
+
+
+def _export(args: argparse.Namespace, model: Any, info: ModelInfo, path: Path) -> ModelInfo:
+    """Write the file; its info, with what the comparison found."""
+    from occpose_core.export import can_stream, export_onnx
+    from occpose_core.export.images import export_image_model
+
+    if info.image_size:
+        return export_image_model(model, info, path, args.half_weights, args.precision)
+    streaming = can_stream(model) and not args.windowed
+    return export_onnx(model, info, path, args.half_weights, streaming, args.precision)
 
 
 def _engine(args: argparse.Namespace, path: Path, info: ModelInfo) -> dict[str, Any]:
@@ -122,7 +149,8 @@ def _summary(targets: list[Path], measured: dict[str, Any]) -> str:
         lines.append(f"builds for compute capability {plans}; no GPU has run it")
     if differences := measured.get("engine_difference_by_input"):
         lines.append(f"largest difference between engine and ONNX Runtime: {_figures(differences)}")
-    return "\n".join([*lines, f"wrote {', '.join(map(str, targets))}, {measured['nodes']} nodes"])
+    wrote = ", ".join(f"{target} ({target.stat().st_size / 1e6:.1f} MB)" for target in targets)
+    return "\n".join([*lines, f"wrote {wrote}, {measured['nodes']} nodes"])
 
 
 def _figures(differences: dict[str, float]) -> str:

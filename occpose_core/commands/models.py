@@ -2,8 +2,9 @@
 
 The default model runs where no other is named. `published` counts the parameters of the networks as in their papers,
 `shipped` those of these weights. A paper form is told nothing of missing joints, a masked one sees which they are; look
-ahead is the future that an answer waits for, in seconds. A window of 0 is all frames so far. `--json` prints every
-fact, also what the model files hold.
+ahead is the future that an answer waits for, in seconds. A window of 0 is all frames so far. A model with a number
+under image takes, beside the keypoints, an image of each person of so many pixels a side, and gives a body: vertices
+and rotations. `--json` prints every fact, also what the model files hold.
 
     occpose models
     occpose models --json
@@ -26,6 +27,7 @@ _COLUMNS = {
     "form": "form",
     "parameters": "published",
     "shipped_parameters": "shipped",
+    "image_size": "image",
     "window": "window",
     "look_ahead_s": "look ahead",
     "streaming": "streams",
@@ -34,7 +36,8 @@ _COLUMNS = {
 }
 
 _NOTE = (
-    "look ahead in s. Models with nothing under shipped have no weights here: docs/systems.md says how to train them."
+    "look ahead in s, image in px. Models with nothing under shipped have no weights here: docs/systems.md says how to"
+    " train them."
 )
 
 
@@ -51,6 +54,7 @@ def _shipped(info: ModelInfo) -> dict[str, Any]:
         "form": info.form,
         "parameters": entry.parameters if entry else info.parameters,
         "shipped_parameters": info.parameters,
+        "image_size": info.image_size,
         "window": info.window,
         "look_ahead_s": info.look_ahead_s,
         "streaming": info.streaming,
@@ -70,6 +74,7 @@ def _trainable(entry: Entry) -> dict[str, Any]:
         "form": entry.form,
         "parameters": entry.parameters,
         "shipped_parameters": None,
+        "image_size": entry.image_size,
         "window": entry.window,
         "look_ahead_s": entry.look_ahead_s,
         "streaming": entry.streams,
@@ -90,12 +95,14 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(facts, indent=2))
         return 0
-    rows = tuple(tuple(_cell(model[column]) for column in _COLUMNS) for model in facts)
+    rows = tuple(tuple(_cell(column, model[column]) for column in _COLUMNS) for model in facts)
     print(text_table(Table(title="", columns=tuple(_COLUMNS.values()), rows=rows, note=_NOTE)))
     return 0
 
 
-def _cell(value: object) -> Cell:
+def _cell(column: str, value: object) -> Cell:
     if isinstance(value, bool):
         return "yes" if value else ""
+    if column == "image_size" and not value:
+        return ""
     return ", ".join(map(str, value)) if isinstance(value, list) else value  # type: ignore[return-value]

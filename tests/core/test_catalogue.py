@@ -16,6 +16,11 @@ from occpose_core.runtime import shipped_models
 entries = pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in CATALOGUE.items()])
 
 
+def published(entry: Entry) -> dict[str, Any]:
+    """Its config in the paper's form; models that take images are nothing but that."""
+    return entry.config if entry.image_size else paper_form(entry.config)
+
+
 def paper_form(config: dict[str, Any]) -> dict[str, Any]:
     """The same sizes without what the masked form adds."""
     kept = {key: value for key, value in config.items() if key not in ("masked", "target")}
@@ -25,21 +30,23 @@ def paper_form(config: dict[str, Any]) -> dict[str, Any]:
 @entries
 def test_a_built_model_is_what_its_entry_says(entry: Entry) -> None:
     pytest.importorskip("torch")
+    if entry.image_size:
+        pytest.importorskip("smplx")
     from occpose_core.models import build, describe
 
     model = build(entry.family, entry.config)
     info = describe(entry.name, entry.family, model, {}, rate_hz=RATE_HZ)
-    for fact in ("form", "window", "outputs", "source", "look_ahead_s"):
+    for fact in ("form", "window", "outputs", "source", "look_ahead_s", "image_size"):
         assert getattr(info, fact) == getattr(entry, fact), fact
-    published = build(entry.family, paper_form(entry.config))
-    assert sum(parameter.numel() for parameter in published.parameters()) == entry.parameters
+    paper = build(entry.family, published(entry))
+    assert sum(parameter.numel() for parameter in paper.parameters()) == entry.parameters
 
 
 def test_every_family_is_in_the_catalogue() -> None:
     pytest.importorskip("torch")
-    from occpose_core.models import MODELS
+    from occpose_core.models import IMAGE_MODELS, MODELS
 
-    assert set(MODELS) == {entry.family for entry in CATALOGUE.values()} == set(SOURCES)
+    assert {*MODELS, *IMAGE_MODELS} == {entry.family for entry in CATALOGUE.values()} == set(SOURCES)
 
 
 def test_both_forms_of_every_published_system_are_there() -> None:
@@ -67,6 +74,7 @@ def test_models_without_weights_are_listed_behind_the_shipped(capsys: pytest.Cap
             entry = CATALOGUE[model["name"]]
             assert (model["parameters"], model["family"]) == (entry.parameters, entry.family)
             assert (model["form"], model["window"], model["gives"]) == (entry.form, entry.window, list(entry.outputs))
+            assert model["image_size"] == entry.image_size
 
 
 @pytest.mark.parametrize(
