@@ -16,7 +16,6 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 
 from occpose_core.errors import OccposeError
 
-
 _FEWEST = 4  # triangles that can enclose something: less is what remains of a part that has become too small
 
 
