@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from occpose_core.dataset import DatasetError
-from occpose_core.imagesets import rendered
+from occpose_core.imagesets import coco, h36m_images, muco, pw3d_images, rendered
 from occpose_core.imagesets.types import ImagePerson, ImageSet
 
 __all__ = ["IMAGE_SETS", "ImagePerson", "ImageSet", "Reader", "read_image_set"]
@@ -15,8 +15,9 @@ __all__ = ["IMAGE_SETS", "ImagePerson", "ImageSet", "Reader", "read_image_set"]
 class Reader(Protocol):
     """What reads one set.
 
-    split: "train", "val", "test", or "" for all. allow_pickle: whether pickled files may be opened. body: a folder with
-    SMPL's files or "capsules", by which fits are judged where the files do not say how good they are; "" for none.
+    split: "train", "val", "test", or "" for all; 3DPW has others, too. allow_pickle: whether pickled files may be
+    opened. body: a folder with SMPL's files or "capsules", by which fits are judged where the files do not say how good
+    they are; "" for none.
     """
 
     def __call__(self, folder: Path, split: str = "", *, allow_pickle: bool = False, body: str = "") -> ImageSet:
@@ -25,6 +26,12 @@ class Reader(Protocol):
 
 IMAGE_SETS: dict[str, Reader] = {
     "rendered": rendered.read,
+    "coco": coco.read_coco,
+    "mpii": coco.read_mpii,
+    "crowdpose": coco.read_crowdpose,
+    "3dpw": pw3d_images.read,
+    "h36m": h36m_images.read,
+    "muco": muco.read,
 }
 
 

@@ -79,16 +79,46 @@ def pinhole(row: Mapping[str, Any], focal: Any, centre: Any, path: Path) -> Came
         raise DatasetError(f"{path}: image {row['id']} has no camera that can be used: {error}") from error
 
 
-def files_below(folder: Path) -> frozenset[str]:
-    """Names of the files in a folder; none if it is not there."""
-    return frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()
+class ImageFiles:
+    """The images of a set, and the edge maps beside them: EDGES has each image's name, ending in .png."""
+
+    def __init__(self, images: Path, edges: Path, get: str) -> None:
+        self._images, self._edges, self._get = images, edges, get
+        self._names: dict[Path, frozenset[str]] = {}
+
+    def of(self, name: str, camera: Camera) -> dict[str, Any]:
+        """What an ImagePerson says of its image. Raises DatasetError if the image is not there."""
+        image, edge = self._images / name, (self._edges / name).with_suffix(".png")
+        if image.name not in self._in(image.parent):
+            raise DatasetError(f"there is no image {image}, which the annotations name; {self._get}")
+        return {
+            "image_path": image,
+            "edge_path": edge if edge.name in self._in(edge.parent) else None,
+            "width": camera.width,
+            "height": camera.height,
+            "camera": camera,
+        }
+
+    def _in(self, folder: Path) -> frozenset[str]:
+        """Names of the files in a folder, looked up once: none if it is not there."""
+        if folder not in self._names:
+            self._names[folder] = frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()
+        return self._names[folder]
 
 
-def guessed_camera(width: int, height: int) -> Camera:
-    """A camera for pictures of which nothing is known: 53 degrees along the diagonal, a photographer's normal lens."""
-    focal = float(np.hypot(width, height))
-    K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
-    return Camera(width=width, height=height, K=K)
+def guessed_camera(row: Mapping[str, Any], path: Path) -> Camera:
+    """A camera for an image of which nothing is known: 53 degrees along the diagonal, a photographer's normal lens."""
+    try:
+        focal = float(np.hypot(row["width"], row["height"]))
+        centre = ((row["width"] - 1) / 2, (row["height"] - 1) / 2)
+    except TypeError as error:
+        raise DatasetError(f"{path}: image {row['id']} has no size in pixels: {error}") from error
+    return pinhole(row, (focal, focal), centre, path)
+
+
+def inside(kpts_px: np.ndarray, camera: Camera) -> np.ndarray:
+    """(..., J) bool: whether pixels (..., J, 2) are in the image."""
+    return np.asarray(((kpts_px >= 0) & (kpts_px <= [camera.width - 1, camera.height - 1])).all(axis=-1))
 
 
 def iou(boxes_px: np.ndarray) -> np.ndarray:
@@ -115,8 +145,3 @@ def overlapping(boxes_px: np.ndarray, image_of: Sequence[Any]) -> list[np.ndarra
             for row, person in enumerate(together):
                 found[person] = people[near[row]]
     return found
-
-
-def sane_shape(shape: np.ndarray) -> np.ndarray:
-    """Shapes (P, 10), with zeros for those that no person has: a fit that failed has a number beyond 3."""
-    return np.where((np.abs(shape) > 3).any(axis=-1, keepdims=True), np.float32(0), shape)

@@ -15,7 +15,7 @@ import numpy as np
 
 from occpose_core.body.joints import SMPL24, SMPL30
 from occpose_core.dataset import DatasetError
-from occpose_core.imagesets.annotations import by_id, files_below, numbers, overlapping, pinhole, read_json, rows_of
+from occpose_core.imagesets.annotations import ImageFiles, by_id, numbers, overlapping, pinhole, read_json, rows_of
 from occpose_core.imagesets.types import JOINTS, SHAPES, ImagePerson, ImageSet
 
 FILE = "annotations.json"
@@ -71,8 +71,8 @@ def _people(
     image_of = [row["image_id"] for row in rows]
     kpts_px, labelled, hidden = keypoints[..., :2], keypoints[..., 2] > 0, keypoints[..., 2] == _HIDDEN
     near = overlapping(boxes_px, image_of)
-    there = {place: files_below(folder / place) for place in ("images", "edges")}
-    shared = {key: _of_image(folder, images[key], there) for key in dict.fromkeys(image_of)}
+    files = ImageFiles(folder / "images", folder / "edges", f"{_GET} again, which adds what is missing")
+    shared = {key: _of_image(path, images[key], files) for key in dict.fromkeys(image_of)}
     located = np.ones(JOINTS, dtype=bool)
     return [
         ImagePerson(
@@ -95,20 +95,9 @@ def _people(
     ]
 
 
-def _of_image(folder: Path, row: Mapping[str, Any], there: Mapping[str, frozenset[str]]) -> dict[str, Any]:
+def _of_image(path: Path, row: Mapping[str, Any], files: ImageFiles) -> dict[str, Any]:
     """What all people of an image have in common. Raises DatasetError if it is not there."""
     name = Path(str(row["file_name"])).name
-    if name not in there["images"]:
-        raise DatasetError(f"{folder / 'images' / name}, which {FILE} names, is not there; {_GET} again")
-    edge = Path(str(row.get("edge_file") or "")).name
     given = row["camera"] if isinstance(row["camera"], dict) else {}
-    camera = pinhole(row, given.get("focal"), given.get("princpt"), folder / FILE)
-    return {
-        "image_path": folder / "images" / name,
-        "edge_path": folder / "edges" / edge if edge in there["edges"] else None,
-        "width": camera.width,
-        "height": camera.height,
-        "camera": camera,
-        "split": str(row["split"]),
-        "scene": str(row["id"]),
-    }
+    camera = pinhole(row, given.get("focal"), given.get("princpt"), path)
+    return {**files.of(name, camera), "split": str(row["split"]), "scene": str(row["id"])}

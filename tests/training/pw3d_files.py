@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from occpose_core.body.joints import SMPL24
 from occpose_core.camera import px_from_cam
 from occpose_core.skeleton import SKELETONS
 from occpose_core.types import Camera
-from training.data.pw3d import SMPL24
 
 FRAMES = 24
 K = np.array([[1962.0, 0.0, 540.0], [0.0, 1969.0, 960.0], [0.0, 0.0, 1.0]])
@@ -53,7 +53,7 @@ def cam_poses() -> np.ndarray:
     angle = np.linspace(0.0, 0.5, FRAMES)
     poses[:, :3, :3] = np.stack(
         [
-            np.stack([-np.cos(angle), 0 * angle, np.sin(angle)], -1),
+            np.stack([np.cos(angle), 0 * angle, -np.sin(angle)], -1),
             np.tile([0.0, -1.0, 0.0], (FRAMES, 1)),
             np.stack([-np.sin(angle), 0 * angle, -np.cos(angle)], -1),
         ],
