@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -37,36 +38,10 @@ def _array_of_bytes(buffer: bytes | bytearray, dtype: np.dtype, shape: tuple[int
     return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order).copy()
 
 
-class Inert:
-    """Stands for an object of a class that is not loaded: it keeps the object's parts and does nothing.
-
-    origin: the class' full name. state: what its parts were pickled as, a dict as a rule.
-    """
-
-    origin = ""
-    state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-# Sparse matrices and the arrays of the old SMPL files: their numbers lie in their state.
-_STAND_INS = re.compile(r"scipy\.sparse\._?cs[cr]\.cs[cr]_(matrix|array)|chumpy(\.\w+)+")
-
-
-def _reconstructed(kind: Any, base: Any, state: Any) -> Inert:
-    """What `copyreg._reconstructor` does for the stand-ins, and for nothing else."""
-    if not (isinstance(kind, type) and issubclass(kind, Inert)):
-        raise pickle.UnpicklingError(f"it asks to make a {kind!r} by itself, which no data set needs")
-    return kind()
-
-
 _reconstruct, _scalar = np.array(0).__reduce__()[0], np.float64(0).__reduce__()[0]
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("_codecs", "encode"): _latin1,
-    ("builtins", "object"): None,  # the base that stand-ins are made from
     ("collections", "OrderedDict"): OrderedDict,
-    ("copyreg", "_reconstructor"): _reconstructed,
     ("numpy", "dtype"): np.dtype,
     ("numpy", "ndarray"): np.ndarray,
     **{
@@ -100,8 +75,6 @@ class _NumbersOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         try:
-            if _STAND_INS.fullmatch(f"{module}.{name}"):
-                return type(name, (Inert,), {"origin": f"{module}.{name}"})
             return _ALLOWED[module, name]
         except KeyError:
             raise pickle.UnpicklingError(
@@ -109,13 +82,53 @@ class _NumbersOnly(pickle.Unpickler):
             ) from None
 
 
-def load_pickle(path: str | Path, allow: bool, what: str, get: str = "") -> Any:
+class Inert:
+    """Stands for an object of a class that is not loaded: it keeps the object's parts and does nothing.
+
+    origin: the class' full name. state: what its parts were pickled as, a dict as a rule.
+    """
+
+    origin = ""
+    state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+def _new_inert(kind: Any, base: Any, state: Any) -> Inert:
+    """What `copyreg._reconstructor` does for stand-ins, and for nothing else."""
+    if not (isinstance(kind, type) and issubclass(kind, Inert)):
+        raise pickle.UnpicklingError(f"it asks to make a {kind!r} from nothing, which no data set needs")
+    return kind()
+
+
+class _NumbersAndStandIns(_NumbersOnly):
+    """Also takes scipy's sparse matrices and chumpy's arrays, as stand-ins: their numbers lie in their state."""
+
+    _stood_for = re.compile(r"scipy\.sparse\._?cs[cr]\.cs[cr]_(matrix|array)|chumpy(\.\w+)+")
+    _needed: dict[tuple[str, str], Any] = {
+        ("builtins", "object"): None,  # the base that they are made from
+        ("builtins", "set"): set,
+        ("copyreg", "_reconstructor"): _new_inert,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if self._stood_for.fullmatch(f"{module}.{name}"):
+            return type(name, (Inert,), {"origin": f"{module}.{name}"})
+        if (module, name) in self._needed:
+            return self._needed[module, name]
+        return super().find_class(module, name)
+
+
+def load_pickle(path: str | Path, allow: bool, what: str, get: str = "", stand_ins: bool = False) -> Any:
     """Read a pickle of numbers, texts, lists, dicts and numpy arrays; texts of Python 2 are read as latin-1.
 
-    what: the data set, for messages. get: where to get it, a clause. Raises DatasetError if `allow` is False, if the
-    file is missing or damaged, or if it names anything but what its data needs.
+    what: the data set, for messages. get: where to get it, a clause. stand_ins: give sparse matrices and chumpy arrays
+    as Inert; otherwise they are refused. Raises DatasetError if `allow` is False, if the file is missing or damaged,
+    or if it names anything but what its data needs.
     """
-    return _guarded(Path(path), allow, what, get, _unpickle)
+    kind = _NumbersAndStandIns if stand_ins else _NumbersOnly
+    return _guarded(Path(path), allow, what, get, partial(_unpickle, kind=kind))
 
 
 def load_npy(path: str | Path, allow: bool, what: str, get: str = "") -> Any:
@@ -179,8 +192,8 @@ def _guarded(path: Path, allow: bool, what: str, get: str, read: Callable[[IO[by
         raise DatasetError(f"cannot read {path}: it is not a whole file of {what}{hint}") from error
 
 
-def _unpickle(stream: IO[bytes]) -> Any:
-    return _NumbersOnly(stream, encoding="latin1").load()
+def _unpickle(stream: IO[bytes], kind: type[_NumbersOnly] = _NumbersOnly) -> Any:
+    return kind(stream, encoding="latin1").load()
 
 
 def _read_npy(stream: IO[bytes]) -> Any:

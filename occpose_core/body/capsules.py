@@ -155,12 +155,14 @@ def _regressor(pieces: tuple[_Piece, ...], joints_m: np.ndarray) -> np.ndarray:
 
 
 def _ring_at(joint: str, joint_m: np.ndarray, pieces: tuple[_Piece, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers and places of the vertices of a ring that lies in the joint: of its own limb, or else of the trunk."""
+    """Numbers and places of the vertices of a ring that lies in the joint: of its own limb, or of its side of the trunk."""
     own = [piece for piece in pieces if joint in piece.limb.chain]
     for piece in (*own, pieces[0]):
-        ring = np.flatnonzero(np.isclose(piece.mesh.along_m, _place_along(joint_m, piece)))
+        vertices_m = piece.mesh.vertices_m
+        its_side = vertices_m[:, 0] * joint_m[0] > -1e-9
+        ring = np.flatnonzero(np.isclose(piece.mesh.along_m, _place_along(joint_m, piece)) & its_side)
         if len(ring):
-            return ring + piece.first, piece.mesh.vertices_m[ring]
+            return ring + piece.first, vertices_m[ring]
     raise AssertionError(f"no ring lies in {joint}")
 
 

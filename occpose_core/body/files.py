@@ -15,7 +15,7 @@ from occpose_core.body.capsules import capsule_body
 from occpose_core.body.joints import H36M17_IN_SMPL30, HEAD_POINTS, SMPL24, SMPL30, SMPL_PARENTS
 from occpose_core.errors import OccposeError
 from occpose_core.files import make_folder, write_atomically
-from occpose_core.safe_pickle import load_npy, load_npz, load_pickle
+from occpose_core.safe_pickle import Inert, load_npy, load_npz, load_pickle
 
 CAPSULES = "capsules"
 SHAPE_COMPONENTS = 10
@@ -100,7 +100,7 @@ def _read_npz(path: Path) -> dict[str, Any]:
 
 
 def _read_pkl(path: Path) -> dict[str, Any]:
-    content = load_pickle(path, True, _WHAT, _GET)
+    content = load_pickle(path, True, _WHAT, _GET, stand_ins=True)
     if not isinstance(content, dict) or not all(key in content for key in _KEYS):
         raise BodyFileError(f"{path} is not {_WHAT}: it must be a dict with {', '.join(_KEYS)}; {_GET}")
     return {key: content[key] for key in (*_KEYS, *_OWN_KEYS) if key in content}
@@ -129,23 +129,28 @@ def _body(source: str, content: dict[str, Any]) -> BodyFile:
 
 
 def _dense(value: Any, key: str, source: str) -> np.ndarray:
-    """An array out of an array, a sparse matrix, or the stand-in of either that safe unpickling leaves."""
-    state = getattr(value, "state", None)
+    """An array out of an array, or of the stand-in that safe unpickling leaves of a sparse or a chumpy one."""
     try:
-        if isinstance(state, dict) and "indptr" in state:
-            value = _from_columns(state)
-        elif isinstance(state, dict):
-            value = state["x"]
-        array = np.asarray(value)
+        array = np.asarray(_unwrapped(value))
         if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
             raise ValueError(f"its numbers are of the type {array.dtype}, or not all finite")
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (IndexError, KeyError, MemoryError, TypeError, ValueError) as error:
         raise BodyFileError(f"{source}: cannot make an array of {key}: {error}; {_GET}") from error
     return array
 
 
+def _unwrapped(value: Any) -> Any:
+    if not isinstance(value, Inert):
+        return value
+    state = dict(value.state)
+    unwrap = next((unwrap for part, unwrap in _UNWRAP.items() if part in state), None)
+    if unwrap is None:
+        raise ValueError(f"it is a {value.origin} of {', '.join(map(str, state)) or 'nothing'}")
+    return unwrap(state)
+
+
 def _from_columns(state: Mapping[str, Any]) -> np.ndarray:
-    """A sparse matrix of compressed columns (or rows) from the parts of its pickle."""
+    """A sparse matrix of compressed columns (or rows)."""
     from scipy.sparse import csc_matrix, csr_matrix
 
     shape = state["_shape"] if "_shape" in state else state["shape"]
@@ -153,6 +158,20 @@ def _from_columns(state: Mapping[str, Any]) -> np.ndarray:
     matrix = make((state["data"], state["indices"], state["indptr"]), shape=shape)
     matrix.check_format(full_check=True)
     return np.asarray(matrix.toarray())
+
+
+def _selected(state: Mapping[str, Any]) -> np.ndarray:
+    """A part of another chumpy array."""
+    chosen = np.ravel(_unwrapped(state["a"]))[np.asarray(state["idxs"])]
+    return np.reshape(chosen, state.get("preferred_shape", chosen.shape))
+
+
+# What of the state of a stand-in tells its kind, and how its array is made.
+_UNWRAP: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "indptr": _from_columns,
+    "idxs": _selected,
+    "x": lambda state: _unwrapped(state["x"]),
+}
 
 
 def _check(arrays: Mapping[str, np.ndarray], vertices: int, source: str) -> None:

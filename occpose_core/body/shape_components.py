@@ -39,7 +39,7 @@ SHAPES: dict[str, dict[tuple[str, ...], Stretch]] = {
 }
 BELLY = list(SHAPES).index("belly")
 # The belly comes forward by so much at so much above the pelvis, and falls off over this height.
-_BELLY_M, _BELLY_ABOVE_M, _BELLY_HEIGHT_M = 0.022, 0.08, 0.11
+_BELLY_M, _BELLY_ABOVE_M, _BELLY_HEIGHT_M = 0.015, 0.08, 0.11
 _BELLY_DEPTH_M = 0.1
 
 
