@@ -89,6 +89,23 @@ def accel_error(predicted_m: np.ndarray, target_m: np.ndarray, mask: np.ndarray 
     return mpjpe(np.diff(predicted_m, n=2, axis=-3), np.diff(target_m, n=2, axis=-3), mask)
 
 
+def mpvpe(predicted_m: np.ndarray, target_m: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Mean per-vertex position error of two meshes (..., V, 3), each relative to its own pelvis."""
+    return mpjpe(predicted_m, target_m, mask)
+
+
+def angle_errors_deg(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Angle of the turn between two rotations: (..., 3, 3) -> (...) float64 degrees, 0 to 180. Raises MetricError.
+
+    Of the joints' orientations in the camera's axes it is MPJAE, as in the 3DPW challenge (von Marcard et al., 2018).
+    """
+    if predicted.shape != target.shape or predicted.shape[-2:] != (3, 3):
+        raise MetricError(f"expected rotations of one shape (..., 3, 3), got {predicted.shape} and {target.shape}")
+    # |A - B|^2 = 8 sin^2(angle / 2) is exact for small angles, too, where the trace is not
+    square = np.square(predicted.astype(np.float64) - target).sum(axis=(-2, -1))
+    return np.asarray(np.degrees(2 * np.arctan2(np.sqrt(square), np.sqrt(np.maximum(8.0 - square, 0.0)))))
+
+
 def pck(errors_m: np.ndarray, mask: np.ndarray | None = None, threshold_m: float = PCK_THRESHOLD_M) -> float:
     """Share of joints (..., J) whose error is within the threshold, in [0, 1]."""
     return masked_mean((errors_m <= threshold_m).astype(np.float64), mask)

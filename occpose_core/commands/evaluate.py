@@ -8,7 +8,12 @@ for the rounding of what runs the model (`--backend`).
     occpose evaluate --model NAME --data motion.npz --pattern natural --max-frames 2000
     occpose evaluate --model NAME FILE.onnx --data motion.npz --json figures.json --html figures.html
 
-docs/evaluation.md explains the patterns and how to read the tables.
+With --images the models are measured on the people of an image set instead, image models with the pictures and
+others with the same 2D joints alone: errors of joints, surfaces (MPVPE) and rotations, with and without occlusion.
+
+    occpose evaluate --model sefd.onnx stream-s --images rendered --split test
+
+docs/evaluation.md explains the patterns and how to read the tables, docs/sefd.md those of images.
 """
 
 from __future__ import annotations
@@ -28,10 +33,12 @@ from occpose_core.evaluation import MODES, CleanAnswers, EvaluationError, check_
 from occpose_core.evaluation_report import example_scenes, page, pictured_pattern, tables
 from occpose_core.figures import figures_of
 from occpose_core.files import refuse_existing
+from occpose_core.imagesets import IMAGE_SETS
 from occpose_core.occlusion import PATTERNS
 from occpose_core.report import text_table, write_html, write_json
 from occpose_core.runtime import BACKENDS, Engine, load, model_path
 from occpose_core.simulation import INPUTS, RIGS
+from occpose_core.skeleton import SKELETONS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,19 +47,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names = {"required": True, "nargs": "+", "action": "extend"}
     add("--model", **names, metavar="NAME_OR_FILE", help="a shipped model or an .onnx file")
     add("--backend", choices=["auto", *BACKENDS], default="auto", help="what runs the models (default: %(default)s)")
-    add("--data", **names, type=Path, metavar="FILE.npz", help="recordings of people")
+    data = parser.add_mutually_exclusive_group(required=True)
+    recordings: Any = data.add_argument
+    recordings("--data", nargs="+", action="extend", type=Path, metavar="FILE.npz", help="recordings of people")
+    data.add_argument("--images", type=Path, metavar="FOLDER", help="a set of images of people")
     add("--pattern", nargs="+", action="extend", help=f"what is hidden: {', '.join(PATTERNS)} (default: all)")
     add("--pool", action="store_true", help="one row for all arguments of a pattern, taken in turns: k-missing, ...")
-    add("--input", nargs="+", action="extend", choices=list(INPUTS), help="2D keypoints (default: noisy)")
+    add(
+        "--input",
+        nargs="+",
+        action="extend",
+        choices=list(INPUTS),
+        help="2D keypoints (default: noisy; of images detector)",
+    )
     add("--rig", nargs="+", action="extend", choices=list(RIGS), help="simulated cameras (default: held-out)")
     add("--mode", choices=MODES, default="causal", help="causal: no future, the newest frame is scored (default)")
     add("--split", choices=SPLITS, default="test", help="subjects (default: test); select models on val, never on test")
     add("--rate", type=_positive(float), default=30.0, metavar="HZ", help="frames a second (default: 30)")
-    add("--max-frames", type=_positive(int), metavar="N", help="score at most N frames, spread over all recordings")
+    add("--max-frames", type=_positive(int), metavar="N", help="score at most N frames, or people, spread over all")
     add("--seed", type=_seed, default=0, help="of cameras, noise and masks (default: 0, the published one)")
     add("--json", type=Path, metavar="FILE", help="write every figure")
     add("--html", type=Path, metavar="FILE", help="write tables and curves")
     add("--force", action="store_true", help="overwrite existing files")
+    of_images: Any = parser.add_argument_group("with --images").add_argument
+    of_images("--image-set", choices=list(IMAGE_SETS), default="rendered", help="kind of set (default: %(default)s)")
+    of_images("--layout", choices=sorted(SKELETONS), default="h36m17", help="of the detector (default: %(default)s)")
+    of_images("--body", type=Path, metavar="FOLDER", help="SMPL's files, for sets that have its parameters")
+    of_images("--allow-pickle", action="store_true", help="open a set's pickled files, which you trust")
 
 
 def _positive(kind: type[float]) -> Any:
@@ -80,6 +101,10 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print, write. Raises OccposeError for anything that the user can mend."""
     for path in filter(None, (args.json, args.html)):
         refuse_existing(path, args.force)
+    if args.images:
+        from occpose_core.image_evaluation import evaluate_images
+
+        return evaluate_images(args, _progress)
     groups = figure_patterns(args.pattern or list(PATTERNS), args.pool)
     engines = [load(name, args.backend) for name in args.model]
     for engine in engines:

@@ -74,10 +74,14 @@ class Engine(Protocol):
         ...
 
 
+class ImageModelError(ModelFileError):
+    """A model takes images beside keypoints."""
+
+
 def refuse_image_model(info: ModelInfo, path: Path) -> None:
-    """Raise ModelFileError for a model that takes images beside keypoints."""
+    """Raise ImageModelError for a model that takes images."""
     if info.image_size:
-        raise ModelFileError(
+        raise ImageModelError(
             f"{path} is an image model: give it as image_model to the node or with --images to `occpose evaluate`, and"
             " beside it a model that lifts keypoints"
         )

@@ -11,14 +11,14 @@ from typing import Protocol
 import numpy as np
 
 from occpose_core.body.joints import SMPL24
-from occpose_core.checkpoint import ModelFileError, ModelInfo
+from occpose_core.checkpoint import BODY_OUTPUTS, ModelFileError, ModelInfo
 from occpose_core.runtime import model_path
 from occpose_core.skeleton import H36M17
 
 FACES_KEY = "occpose_faces"  # metadata of an exported file
 IMAGE_INPUTS = ("image", "kpts", "visible")
 EDGE_INPUT = "edge"  # one more, of models that are given an edge map
-IMAGE_OUTPUTS = ("joints_root_m", "vertices_root_m", "rotations", "shape")
+IMAGE_OUTPUTS = BODY_OUTPUTS
 
 _BODY_JOINTS, _SHAPES = len(SMPL24), 10
 _PELVIS = H36M17.index("pelvis")
@@ -40,10 +40,15 @@ class BodyAnswer:
 
 
 class ImageEngine(Protocol):
-    """A loaded image model. faces: (F, 3) int64, triangles of vertices. backend, reason: as in runtime.Engine."""
+    """A loaded image model.
+
+    faces: (F, 3) int64, triangles of vertices. takes_edges: whether it is given an edge map. backend, reason: as in
+    runtime.Engine.
+    """
 
     info: ModelInfo
     faces: np.ndarray
+    takes_edges: bool
     backend: str
     reason: str
 

@@ -32,8 +32,8 @@ class OnnxImageEngine:
         check_image_model(self.info, path)
         inputs = [value.name for value in self._session.get_inputs()]
         outputs = [value.name for value in self._session.get_outputs()]
-        self._takes_edges = EDGE_INPUT in inputs
-        expected = [*IMAGE_INPUTS, *([EDGE_INPUT] if self._takes_edges else [])]
+        self.takes_edges = EDGE_INPUT in inputs
+        expected = [*IMAGE_INPUTS, *([EDGE_INPUT] if self.takes_edges else [])]
         if sorted(inputs) != sorted(expected) or not set(IMAGE_OUTPUTS) <= set(outputs):
             raise ModelFileError(
                 f"{path} has inputs {inputs} and outputs {outputs}, expected {', '.join(IMAGE_INPUTS)} and"
@@ -48,6 +48,6 @@ class OnnxImageEngine:
     ) -> BodyAnswer:
         """See ImageEngine.run."""
         given = dict(zip(IMAGE_INPUTS, (images, kpts, visible), strict=True))
-        if self._takes_edges:
+        if self.takes_edges:
             given[EDGE_INPUT] = np.zeros_like(images[:, :1]) if edges is None else edges
         return in_portions(lambda feed: self._session.run(list(IMAGE_OUTPUTS), feed), given)

@@ -28,7 +28,7 @@ class TorchImageEngine:
         model, self.info = load_checkpoint(path)
         check_image_model(self.info, path)
         self._model = model.deployed().eval().to(self._device)
-        self._takes_edges = model.config.edge == "given"
+        self.takes_edges = model.config.edge == "given"
         self.faces = model.body.faces
         self.backend = f"torch-{self._device.type}"
         self.reason = f"torch {'finds a' if self._device.type == 'cuda' else 'finds no'} CUDA device"
@@ -38,7 +38,7 @@ class TorchImageEngine:
     ) -> BodyAnswer:
         """See ImageEngine.run."""
         given = dict(zip(IMAGE_INPUTS, (images, kpts, visible), strict=True))
-        if self._takes_edges and edges is not None:
+        if self.takes_edges and edges is not None:
             given[EDGE_INPUT] = edges
         return in_portions(self._ask, given)
 
