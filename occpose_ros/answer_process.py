@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from occpose_core.errors import OccposeError
 from occpose_core.files import make_folder, refuse_existing
@@ -22,6 +22,9 @@ from occpose_core.types import Camera
 from occpose_ros.answer_writer import Answers, AnswerWriter
 from occpose_ros.bag import BagError, BagWriter, Channel
 from occpose_ros.helper_process import HelperProcess, Line, worth_helpers
+
+if TYPE_CHECKING:
+    from occpose_ros.mesh import CoarseMesh
 
 _BATCH = 64  # jobs that are handed over at once: each hand-over costs as much as a few of them
 _POSTPONED = 256  # jobs
@@ -36,6 +39,10 @@ class _Postponed:
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
         self._jobs: list[_Job] = []
+
+    def show(self, mesh: CoarseMesh) -> None:
+        """See Answers."""
+        self._later("show", mesh)
 
     def open(self, channel: Channel) -> None:
         """See Answers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from occpose_core.pipeline import PipelineOutput
 from occpose_core.skeleton import H36M17
@@ -17,8 +17,12 @@ from occpose_ros.bag import (
     Channel,
     typestore,
 )
-from occpose_ros.markers import skeleton_markers
+from occpose_ros.markers import LIFETIME_S, skeleton_markers
+from occpose_ros.mesh_markers import MeshMarkers
 from occpose_ros.message_types import MessageTypes, header_to_msg
+
+if TYPE_CHECKING:
+    from occpose_ros.mesh import CoarseMesh
 
 SKELETONS, MARKERS, FILLED, INFO = "/skeletons", "/markers", "/filled_keypoints", "/skeleton_info"
 OUTPUTS = (SKELETONS, MARKERS, FILLED, INFO)
@@ -29,6 +33,9 @@ class Answers(Protocol):
 
     def wait_until_ready(self) -> None:
         """Return when messages can be taken without waiting. Raises BagError if they never will."""
+
+    def show(self, mesh: CoarseMesh) -> None:
+        """Have the markers show the surfaces of answers too, as the mesh says."""
 
     def open(self, channel: Channel) -> None:
         """Describe a topic, once, before anything is copied to it."""
@@ -54,10 +61,15 @@ class AnswerWriter:
         for msgtype in (SKELETON_INFO_TYPE, SKELETONS_TYPE, MARKERS_TYPE, KEYPOINTS_TYPE):
             store.get_msgdef(msgtype)  # makes what packs them, which takes as long as packing hundreds
         self._marker_ids: dict[str, int] = {}
+        self._meshes: MeshMarkers | None = None
         self._started = False
 
     def wait_until_ready(self) -> None:
         """It is."""
+
+    def show(self, mesh: CoarseMesh) -> None:
+        """See Answers."""
+        self._meshes = MeshMarkers(mesh, self._types)
 
     def open(self, channel: Channel) -> None:
         """See Answers."""
@@ -83,6 +95,9 @@ class AnswerWriter:
             markers, self._marker_ids = skeleton_markers(
                 output.skeletons, header, self._marker_ids, types, reset=output.reset
             )
+            if self._meshes is not None:
+                manner: dict[str, Any] = {"lifetime_s": LIFETIME_S, "reset": output.reset, "camera": ""}
+                markers.markers += self._meshes.update(output.meshes, self._marker_ids, header, **manner)
             self._bag.write(MARKERS, markers, stamp_ns)
         filled = filled_keypoints_to_msg(output.skeletons, camera, stamp_ns=output.stamp_ns, types=types)
         self._bag.write(FILLED, filled, stamp_ns)

@@ -37,6 +37,7 @@ _JOINT_DIAMETER_M = 0.06
 _BONE_WIDTH_M = 0.025
 _TEXT_HEIGHT_M = 0.12
 _TEXT_ABOVE_HEAD_M = 0.2
+LIFETIME_S = 0.5
 _NO_BYTES = np.zeros(0, dtype=np.uint8)
 
 
@@ -46,7 +47,7 @@ def skeleton_markers(
     previous_ids: Mapping[str, int],
     types: MessageTypes,
     *,
-    lifetime_s: float = 0.5,
+    lifetime_s: float = LIFETIME_S,
     reset: bool = False,
     camera: str = "",
 ) -> tuple[Any, dict[str, int]]:

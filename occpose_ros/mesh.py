@@ -9,12 +9,17 @@ and triangles these are is found once; a mesh of the same body in another pose h
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from occpose_core.errors import OccposeError
+from occpose_core.skeleton import H36M17
+
+if TYPE_CHECKING:
+    from occpose_core.runtime.image_engine import ImageEngine
 
 _FEWEST = 4  # triangles that can enclose something: less is what remains of a part that has become too small
 
@@ -47,6 +52,14 @@ class CoarseMesh:
             seeds -= max(1, (len(coarse) - triangles) // 2)
         kept, numbers = np.unique(coarse, return_inverse=True)
         return cls(vertices=regions.seeds[kept], faces=numbers.reshape(coarse.shape))
+
+
+def shown_mesh(engine: ImageEngine, triangles: int = 1000) -> CoarseMesh:
+    """What a viewer is shown of an image model's bodies, by the surface of one of them: its pose does not matter."""
+    joints, size = len(H36M17.joints), engine.info.image_size
+    image, kpts = np.zeros((1, 3, size, size), dtype=np.float32), np.zeros((1, joints, 2), dtype=np.float32)
+    body = engine.run(image, kpts, np.zeros((1, joints), dtype=np.float32))
+    return CoarseMesh.of(body.vertices_root_m[0], engine.faces, triangles)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

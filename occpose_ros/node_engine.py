@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from occpose_core.camera import load_lens_models
 from occpose_core.runtime import Preparation, load, preparation
 from occpose_core.runtime.switching_engine import SwitchingEngine
 from occpose_core.runtime.tensorrt_library import LIBRARIES
-from occpose_core.skeleton import H36M17
 from occpose_core.tracking import load_solver
 
 if TYPE_CHECKING:
@@ -89,10 +86,6 @@ def _image_engine(image_model: str) -> ImageEngine:
 
 
 def _mesh(engine: ImageEngine, triangles: int) -> CoarseMesh:
-    """What is shown of the model's bodies, by the surface of one of them: in which pose does not matter."""
-    from occpose_ros.mesh import CoarseMesh
+    from occpose_ros.mesh import shown_mesh
 
-    joints, size = len(H36M17.joints), engine.info.image_size
-    image, kpts = np.zeros((1, 3, size, size), dtype=np.float32), np.zeros((1, joints, 2), dtype=np.float32)
-    body = engine.run(image, kpts, np.zeros((1, joints), dtype=np.float32))
-    return CoarseMesh.of(body.vertices_root_m[0], engine.faces, triangles)
+    return shown_mesh(engine, triangles)

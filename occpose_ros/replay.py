@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from occpose_core.errors import OccposeError
@@ -20,6 +21,7 @@ from occpose_ros.answer_writer import Answers, answer_to_msg
 from occpose_ros.bag import TF_TYPE, BagError, BagReader, Channel, Record, typestore
 from occpose_ros.ground import Ground
 from occpose_ros.message_types import MessageTypes
+from occpose_ros.replay_images import Pictures
 from occpose_ros.replay_source import Image, Item, Topics, read
 from occpose_ros.transforms import TransformBuffer, TransformError
 
@@ -87,16 +89,19 @@ def _static(topic: str) -> bool:
     return topic.endswith("tf_static")
 
 
-def _step(image: Image, pipeline: PosePipeline, camera: Camera, tf: _Tf, seen: Replay) -> PipelineOutput | None:
-    """The answer, whose numbers are finite; None if there is none."""
+def _step(
+    image: Image, pipeline: PosePipeline, camera: Camera, tf: _Tf, pictures: Pictures | None, seen: Replay
+) -> PipelineOutput | None:
+    """The answer, whose numbers are finite; None if there is none. pictures: None if no images are wanted."""
     keypoints = image.keypoints
     if keypoints is None:
         seen.dropped[image.reason] += 1
         seen.refusal = image.refusal
         return None
     ground = tf.ground(camera.frame_id, keypoints.stamp_ns, seen)
+    image_rgb = None if pictures is None else partial(pictures.read, image.picture, camera, seen.dropped)
     begin = time.perf_counter()
-    output = pipeline.step(keypoints.people, keypoints.stamp_ns, camera, ground)
+    output = pipeline.step(keypoints.people, keypoints.stamp_ns, camera, ground, image_rgb=image_rgb)
     seen.step_s.append(time.perf_counter() - begin)
     seen.dropped.update(keypoints.dropped)
     seen.dropped.update(output.dropped)
@@ -126,6 +131,7 @@ def replay(
     messages. Raises BagError, CameraError, and ReplayError if no message could be used, or the ground was never known.
     """
     seen, tf = Replay(), _Tf(bag, ground_frame)
+    pictures = None if topics.image is None else Pictures(bag)
     items = iter(read(bag, topics, layout) if source is None else source)
     images: list[Record] = []
     truth: list[Record] = []
@@ -145,10 +151,10 @@ def replay(
         target.copy(record.topic, record.stamp_ns, record.raw)
         if isinstance(item, Image):
             images.append(record)
-            output = _step(item, pipeline, camera, tf, seen)
+            output = _step(item, pipeline, camera, tf, pictures, seen)
             if output is not None:
                 target.answer(output, camera, record.stamp_ns)
-                answers.append((output, camera.frame_id))
+                answers.append((replace(output, meshes={}) if output.meshes else output, camera.frame_id))
             progress(len(images), total)
         elif record.msgtype == TF_TYPE and not _static(record.topic):
             tf.hear(bag.unpack(record), seen)

@@ -8,6 +8,7 @@ beside those of simple baselines; without, coverage, flicker and bone length dri
     occpose replay samples/two_people.mcap --ground-frame map    # metric, by the ground that TF knows
     occpose replay my_bag --topic /front/keypoints --height 1.82 # a folder that `ros2 bag record` made
     occpose replay my_bag --model my_model.onnx --json figures.json --force
+    occpose replay my_bag --image-model sefd.onnx                # poses and surfaces from the bag's images too
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from occpose_core.camera import load_lens_models
 from occpose_core.files import refuse_existing
@@ -30,12 +31,17 @@ from occpose_core.report import text_table, write_html, write_json
 from occpose_core.runtime import BACKENDS, DEFAULT_MODEL, load
 from occpose_core.tracking import load_solver
 from occpose_ros.answer_process import answers_bag
+from occpose_ros.answer_writer import Answers
 from occpose_ros.bag import BagReader
 from occpose_ros.bag_report import latency_figures, make_report, tables
 from occpose_ros.helper_process import worth_helpers
 from occpose_ros.replay import Replay, replay
+from occpose_ros.replay_images import image_topic
 from occpose_ros.replay_source import ReadingProcess, find_topics, read
 from occpose_ros.score import Score, score
+
+if TYPE_CHECKING:
+    from occpose_core.runtime.image_engine import ImageEngine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend", choices=["auto", *BACKENDS], default="auto", help="what runs the model (default: %(default)s)"
     )
+    parser.add_argument(
+        "--image-model", metavar="FILE", help="an image model, which looks at the bag's images beside the keypoints"
+    )
+    parser.add_argument("--image", metavar="TOPIC", help="topic of the images for it, if the bag has several")
     parser.add_argument("--topic", help="topic of the keypoints, if the bag has several")
     parser.add_argument("--camera-info", metavar="TOPIC", help="topic of CameraInfo, if the bag has several")
     parser.add_argument("--truth", metavar="TOPIC", help="topic of true skeletons (default: /ground_truth/...)")
@@ -123,26 +133,42 @@ def figures_of(seen: Replay, scored: Score, engine: Any) -> dict[str, Any]:
     }
 
 
+def _image_model(model: str, target: Answers) -> ImageEngine:
+    """The loaded image model, whose surfaces the markers will show."""
+    from occpose_core.runtime.image_engine import load_image_model
+    from occpose_ros.mesh import shown_mesh
+
+    engine = load_image_model(model)
+    target.show(shown_mesh(engine))
+    return engine
+
+
 def run(args: argparse.Namespace) -> int:
     """Replay, write all results, print the tables."""
     outputs = _outputs(args)
     config = dataclasses.replace(PipelineConfig(), target_height_m=args.height)
     with BagReader(args.bag) as bag:
         topics = find_topics(bag, args.topic, args.camera_info, args.truth)
+        if args.image_model:
+            topics = dataclasses.replace(topics, image=image_topic(bag, args.image))
         messages = bag.count([topics.keypoints])
         what = (topics, args.layout, args.rectified)
         with contextlib.ExitStack() as stack:
             target = stack.enter_context(answers_bag(outputs.bag, messages, force=args.force, markers=args.markers))
-            helped = worth_helpers(messages)
+            helped = worth_helpers(messages) and not topics.image  # images would take long to hand over
             source = stack.enter_context(ReadingProcess(args.bag, *what)) if helped else read(bag, *what)
             engine = load(args.model, backend=args.backend)  # meanwhile the helpers get ready
+            body_engine = _image_model(args.image_model, target) if args.image_model else None
             load_lens_models()
             load_solver()
-            pipeline, options = PosePipeline(engine, config), {"layout": args.layout, "ground_frame": args.ground_frame}
+            pipeline = PosePipeline(engine, config, body_engine=body_engine)
+            options = {"layout": args.layout, "ground_frame": args.ground_frame}
             with _little_garbage():
                 seen = replay(bag, topics, pipeline, target, source, progress=_progress(), **options)
     scored = score(seen.keypoints, seen.skeletons, seen.truth, args.layout, engine.info.interval_radii)
     figures = figures_of(seen, scored, engine)
+    if body_engine is not None:
+        figures |= {"image_model": body_engine.info.name, "image_engine": body_engine.backend}
     text = f"{args.bag.name}: keypoints of {topics.keypoints}, camera of {topics.camera_info}, true skeletons of"
     text += f" {topics.truth}." if topics.truth else " nobody."
     for path in outputs.json:

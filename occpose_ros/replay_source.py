@@ -35,30 +35,34 @@ from occpose_ros.bag import (
 )
 from occpose_ros.helper_process import HelperProcess, Line
 from occpose_ros.message_types import cdr_behind_stamp
+from occpose_ros.replay_images import RecentImages
 
 _TRUTH_PREFIX = "/ground_truth"
 _AHEAD = 128  # items
+_AHEAD_WITH_IMAGES = 4  # for they are large
 _BATCH = 32  # items that are handed over at once: each hand-over costs as much as a few of them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Topics:
-    """The topics of a bag that a replay reads: truth is None if there is none."""
+    """The topics of a bag that a replay reads: truth is None if there is none, image if there is no image model."""
 
     keypoints: str
     camera_info: str
     truth: str | None
+    image: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
     """A message of keypoints. keypoints: in the pixels of the camera; or None, a reason and a sentence that says why
-    the message was refused."""
+    the message was refused. picture: the message of the image that they were seen in, if it is wanted and known."""
 
     record: Record
     keypoints: KeypointsArray | None
     reason: str = ""
     refusal: str = ""
+    picture: Record | None = None
 
 
 Item = Channel | Camera | Image | Record
@@ -89,7 +93,7 @@ def find_topics(
 
 def read(bag: BagReader, topics: Topics, layout: str = "", rectified: bool = False) -> Iterator[Item]:
     """Everything in the order in which it was received: a Channel before the first message of each topic, a Camera
-    where CameraInfo says something new, keypoints as Image, all other messages as Record.
+    where CameraInfo says something new, keypoints as Image, all other messages but images as Record.
 
     The first is the camera of the first CameraInfo, which is also that of keypoints before it. layout: replaces the
     messages' own, if given. rectified: the keypoints are of a rectified image. Raises BagError and CameraError.
@@ -97,7 +101,8 @@ def read(bag: BagReader, topics: Topics, layout: str = "", rectified: bool = Fal
     items = _read(bag, topics, layout, rectified)
     yield next(items)
     # Many at once: what reads and what lifts push each other's code and data out of the processor's caches.
-    while ahead := list(islice(items, _AHEAD)):
+    at_once = _AHEAD if topics.image is None else _AHEAD_WITH_IMAGES
+    while ahead := list(islice(items, at_once)):
         yield from ahead
 
 
@@ -109,23 +114,28 @@ def _read(bag: BagReader, topics: Topics, layout: str, rectified: bool) -> Itera
     yield camera
     others = [topic for topic in bag.topics_of(MARKERS_TYPE) if topic not in OUTPUTS] + bag.topics_of(TF_TYPE)
     opened: set[str] = set()
-    for record in bag.records([topics.keypoints, topics.camera_info, *filter(None, [topics.truth]), *others]):
+    pictures = RecentImages()
+    wanted = [topics.keypoints, topics.camera_info, *filter(None, [topics.truth, topics.image]), *others]
+    for record in bag.records(wanted):
+        if record.topic == topics.image:
+            pictures.add(record)
+            continue
         if record.topic not in opened:
             opened.add(record.topic)
             yield bag.channel(record.topic)
-        yield _image(bag, record, camera, layout) if record.topic == topics.keypoints else record
+        yield _image(bag, record, camera, layout, pictures) if record.topic == topics.keypoints else record
         # A driver says the same with every image: what is said again is not unpacked.
         if record.topic == topics.camera_info and cdr_behind_stamp(record.raw) != said:
             camera, said = camera_from_msg(bag.unpack(record), rectified), cdr_behind_stamp(record.raw)
             yield camera
 
 
-def _image(bag: BagReader, record: Record, camera: Camera, layout: str) -> Image:
+def _image(bag: BagReader, record: Record, camera: Camera, layout: str, pictures: RecentImages) -> Image:
     try:
         keypoints = match_camera(keypoints_from_occpose_msg(bag.unpack(record), layout), camera)
     except RejectedMessageError as error:
         return Image(record=record, keypoints=None, reason=error.reason, refusal=str(error))
-    return Image(record=record, keypoints=keypoints)
+    return Image(record=record, keypoints=keypoints, picture=pictures.at(keypoints.stamp_ns))
 
 
 class ReadingProcess:
