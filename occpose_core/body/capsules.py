@@ -155,7 +155,7 @@ def _regressor(pieces: tuple[_Piece, ...], joints_m: np.ndarray) -> np.ndarray:
 
 
 def _ring_at(joint: str, joint_m: np.ndarray, pieces: tuple[_Piece, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers and places of the vertices of a ring that lies in the joint: of its own limb, or of its side of the trunk."""
+    """Numbers and places of the vertices of a ring in the joint: of its own limb, or of its side of the trunk."""
     own = [piece for piece in pieces if joint in piece.limb.chain]
     for piece in (*own, pieces[0]):
         vertices_m = piece.mesh.vertices_m

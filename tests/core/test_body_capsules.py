@@ -1,4 +1,4 @@
-"""The capsule body is a closed, symmetric person in the form of SMPL, and its shape components do what they are called."""
+"""The capsule body is a closed, symmetric person in the form of SMPL; its shape components do what they are called."""
 
 from __future__ import annotations
 
