@@ -28,12 +28,12 @@ from typing import Any
 
 from occpose_core.charts import Scene
 from occpose_core.clips import Shot, film
-from occpose_core.dataset import SPLITS, Sequences, read_sequences
+from occpose_core.dataset import Sequences, read_sequences
 from occpose_core.evaluation import MODES, CleanAnswers, EvaluationError, check_mode, figure_patterns, score
 from occpose_core.evaluation_report import example_scenes, page, pictured_pattern, tables
 from occpose_core.figures import figures_of
 from occpose_core.files import refuse_existing
-from occpose_core.imagesets import IMAGE_SETS
+from occpose_core.imagesets import IMAGE_SETS, IMAGE_SPLITS
 from occpose_core.occlusion import PATTERNS
 from occpose_core.report import text_table, write_html, write_json
 from occpose_core.runtime import BACKENDS, Engine, load, model_path
@@ -62,7 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--rig", nargs="+", action="extend", choices=list(RIGS), help="simulated cameras (default: held-out)")
     add("--mode", choices=MODES, default="causal", help="causal: no future, the newest frame is scored (default)")
-    add("--split", choices=SPLITS, default="test", help="subjects (default: test); select models on val, never on test")
+    add(
+        "--split",
+        choices=IMAGE_SPLITS,
+        default="test",
+        help="subjects (default: test); select models on val, never on test",
+    )
     add("--rate", type=_positive(float), default=30.0, metavar="HZ", help="frames a second (default: 30)")
     add("--max-frames", type=_positive(int), metavar="N", help="score at most N frames, or people, spread over all")
     add("--seed", type=_seed, default=0, help="of cameras, noise and masks (default: 0, the published one)")

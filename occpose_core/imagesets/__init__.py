@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from occpose_core.dataset import DatasetError
+from occpose_core.dataset import SPLITS, DatasetError
 from occpose_core.imagesets import coco, h36m_images, muco, pw3d_images, rendered
 from occpose_core.imagesets.types import ImagePerson, ImageSet
 
-__all__ = ["IMAGE_SETS", "ImagePerson", "ImageSet", "Reader", "read_image_set"]
+__all__ = ["IMAGE_SETS", "IMAGE_SPLITS", "ImagePerson", "ImageSet", "Reader", "read_image_set"]
 
 
 class Reader(Protocol):
@@ -35,13 +35,26 @@ IMAGE_SETS: dict[str, Reader] = {
 }
 
 
+# What `split` may be: the splits of all sets, and the parts of 3DPW that occlusion is measured on.
+IMAGE_SPLITS = (*SPLITS, *pw3d_images.SUBSETS)
+
+
 def read_image_set(
-    name: str, folder: str | Path, split: str = "", *, allow_pickle: bool = False, body: str = ""
+    name: str,
+    folder: str | Path,
+    split: str = "",
+    *,
+    allow_pickle: bool = False,
+    body: str = "",
+    may_be_empty: bool = False,
 ) -> ImageSet:
-    """Read a set by its kind, a key of IMAGE_SETS. Raises DatasetError also if it has nobody of the split."""
+    """Read a set by its kind, a key of IMAGE_SETS; the rest is as Reader has it.
+
+    Raises DatasetError also if it has nobody of the split, unless it may be empty: not every set has every split.
+    """
     if name not in IMAGE_SETS:
         raise DatasetError(f"unknown set of images {name!r}; known: {', '.join(IMAGE_SETS)}")
     found = IMAGE_SETS[name](Path(folder), split, allow_pickle=allow_pickle, body=body)
-    if not found.people:
+    if not found.people and not may_be_empty:
         raise DatasetError(f"{folder} has no people" + (f" of split {split!r}" if split else ""))
     return found

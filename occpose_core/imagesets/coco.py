@@ -102,8 +102,7 @@ def _read(files: Files, folder: Path, split: str = "", *, allow_pickle: bool = F
         raise DatasetError(
             f"{folder} has no annotations/{next(iter(files.annotations.values()))}; {files.get} (docs/data.md)"
         )
-    wanted = [name for name in files.annotations if split in ("", name) and (split or name in there)]
-    people = [person for name in wanted for person in _people(files, folder, name, body)]
+    people = [person for name in there if split in ("", name) for person in _people(files, folder, name, body)]
     return ImageSet(name=files.name, folder=folder, body="smpl", license="", people=tuple(people))
 
 

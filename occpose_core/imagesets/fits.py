@@ -1,7 +1,7 @@
 """Bodies that others fitted to people: where their joints are, and whether they are near enough to be believed.
 
 The joints are Human3.6M's, by the body's regressor, of the few vertices that it takes: fits are judged by the hundred
-thousand.
+thousand. SciPy is imported where it is used: it takes longer than all else that names the sets.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from occpose_core.body.files import BodyFile, read_body
 from occpose_core.body.joints import H36M17_IN_SMPL30, SMPL24, SMPL_PARENTS
@@ -84,6 +83,8 @@ def rotated_root(pose: np.ndarray, rotation: np.ndarray, path: Path) -> np.ndarr
 
     path: where the rotations are from. Raises DatasetError if one is none.
     """
+    from scipy.spatial.transform import Rotation
+
     unlike = np.abs(rotation @ np.swapaxes(rotation, -1, -2) - np.eye(3)).max(initial=0.0)
     if not unlike < _ROTATION or (np.linalg.det(rotation) < 0).any():
         raise DatasetError(f"{path}: the rotation of a camera is none: it shears, mirrors or is not finite")
@@ -104,6 +105,8 @@ def fitted_joints_m(body: BodyFile, pose: np.ndarray, shape: np.ndarray) -> np.n
 
 def _joints_m(body: BodyFile, pose: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """Linear blend skinning (Loper et al., SMPL, 2015, equations 1 to 11) of the vertices that make the joints."""
+    from scipy.spatial.transform import Rotation
+
     taken = np.flatnonzero(body.h36m17_regressor.any(axis=0))
     rest_m = body.vertices_m[taken] + np.einsum("vcs,ns->nvc", body.shapes_m[taken], shape)
     joints_m = body.joint_regressor @ body.vertices_m

@@ -39,12 +39,13 @@ def read(folder: Path, split: str = "", *, allow_pickle: bool = False, body: str
         subject: name
         for name, subjects in SUBJECTS.items()
         for subject in subjects
-        if split in ("", name) and _file(folder, subject, "data").is_file()
+        if _file(folder, subject, "data").is_file()
     }
     if not there:
-        wanted = SUBJECTS.get(split) or [subject for subjects in SUBJECTS.values() for subject in subjects]
-        raise DatasetError(f"{_file(folder, wanted[0], 'data')} is not there, nor any like it; {_GET} (docs/data.md)")
-    people = [person for subject, name in there.items() for person in _people(folder, subject, name, body)]
+        first = SUBJECTS["train"][0]
+        raise DatasetError(f"{_file(folder, first, 'data')} is not there, nor any like it; {_GET} (docs/data.md)")
+    chosen = {subject: name for subject, name in there.items() if split in ("", name)}
+    people = [person for subject, name in chosen.items() for person in _people(folder, subject, name, body)]
     return ImageSet(name="h36m", folder=folder, body="smpl", license="", people=tuple(people))
 
 

@@ -56,7 +56,7 @@ def read_people(sets: Mapping[str, Path], split: str, body: str, allow_pickle: b
     """
     persons: list[ImagePerson] = []
     for name, folder in sets.items():
-        found = read_image_set(name, folder, split, allow_pickle=allow_pickle, body=body)
+        found = read_image_set(name, folder, split, allow_pickle=allow_pickle, body=body, may_be_empty=True)
         _check_body(found, body)
         persons += [person for person in found.people if person.labelled.sum() >= FEWEST_JOINTS]
     if not persons:
