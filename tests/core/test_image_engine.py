@@ -94,7 +94,7 @@ def metadata(key, value):
 
 def not_a_number(proto):
     figure = next(tensor for tensor in proto.graph.initializer if tensor.name == "figure")
-    figure.CopyFrom(numpy_helper.from_array(np.full(FIGURE.shape, np.nan, dtype=np.float32), "figure"))
+    figure.CopyFrom(numpy_helper.from_array(np.full((1, *FIGURE.shape), np.nan, dtype=np.float32), "figure"))
 
 
 def size_of_64(proto):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 from scipy.stats import cauchy, chi
 
 from occpose_core import metrics
@@ -205,3 +206,21 @@ def test_bootstrap_covers_the_true_mean_as_often_as_it_says() -> None:
 
 def test_bootstrap_without_counts_is_nan() -> None:
     assert np.isnan(metrics.bootstrap_interval(np.zeros(3), np.zeros(3))).all()
+
+
+@given(seed=st.integers(0, 10_000), angle_deg=st.one_of(st.floats(0.0, 180.0), st.floats(0.0, 1e-3)))
+def test_the_angle_between_rotations_is_that_of_the_turn_between_them(seed: int, angle_deg: float) -> None:
+    target, axis = rotation(seed), rotation(seed + 1)[0]
+    predicted = Rotation.from_rotvec(np.radians(angle_deg) * axis).as_matrix() @ target
+    assert metrics.angle_errors_deg(predicted, target) == pytest.approx(angle_deg, abs=1e-6, rel=1e-6)
+
+
+def test_angles_need_rotations_of_one_shape() -> None:
+    with pytest.raises(metrics.MetricError, match="rotations of one shape"):
+        metrics.angle_errors_deg(np.zeros((2, 3, 3)), np.zeros((2, 3)))
+
+
+def test_mpvpe_is_the_mean_over_vertices() -> None:
+    mesh = np.random.default_rng(0).normal(size=(2, 50, 3))
+    moved = mesh + [[[0.0, 0.0, 0.02]], [[0.0, 0.06, 0.08]]]
+    assert metrics.mpvpe(moved, mesh) == pytest.approx(0.06)
