@@ -107,9 +107,9 @@ class _NumbersAndStandIns(_NumbersOnly):
 
     _stood_for = re.compile(r"scipy\.sparse\._?cs[cr]\.cs[cr]_(matrix|array)|chumpy(\.\w+)+")
     _needed: dict[tuple[str, str], Any] = {
-        ("builtins", "object"): None,  # the base that they are made from
-        ("builtins", "set"): set,
-        ("copyreg", "_reconstructor"): _new_inert,
+        **{(module, "object"): None for module in ("builtins", "__builtin__")},  # the base that they are made from
+        **{(module, "set"): set for module in ("builtins", "__builtin__")},
+        **{(module, "_reconstructor"): _new_inert for module in ("copyreg", "copy_reg")},
     }
 
     def find_class(self, module: str, name: str) -> Any:
