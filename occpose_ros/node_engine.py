@@ -68,7 +68,8 @@ class NodeEngine:
 
     def news(self) -> tuple[str, str]:
         """What lifts and why, and why nothing better comes; "" for what was told before."""
-        about = f"model {self.engine.info.name} on {self.engine.backend} ({self.engine.reason})"
+        engines = {"model": self.engine} | ({"image model": self.image_engine} if self.image_engine else {})
+        about = "; ".join(f"{kind} {of.info.name} on {of.backend} ({of.reason})" for kind, of in engines.items())
         failure = "" if self._preparation is None else self._preparation.failure
         return self._if_new(about), self._if_new(failure)
 
