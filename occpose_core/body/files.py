@@ -20,9 +20,11 @@ from occpose_core.safe_pickle import Inert, load_npy, load_npz, load_pickle
 CAPSULES = "capsules"
 SHAPE_COMPONENTS = 10
 NPZ_NAME, PKL_NAME, H36M_NAME = "SMPL_NEUTRAL.npz", "SMPL_NEUTRAL.pkl", "J_regressor_h36m.npy"
+# The bodies of SMPL, and what its makers call their files.
+GENDERS = {"neutral": "neutral", "male": "m", "female": "f"}
 _KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 _OWN_KEYS = ("h36m17_regressor", "smpl30_regressor")
-_WHAT = "the neutral body model of SMPL"
+_WHAT = "a body model of SMPL"
 _GET = (
     "get SMPL for Python 1.1.0 from smpl.is.tue.mpg.de (registration; its licence is between you and them), and put its"
     f" basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl there as {PKL_NAME}; the body {CAPSULES!r} needs no file"
@@ -57,24 +59,34 @@ class BodyFile:
     head_regressor: np.ndarray
 
 
-def read_body(source: str | Path = CAPSULES) -> BodyFile:
+def read_body(source: str | Path = CAPSULES, gender: str = "neutral") -> BodyFile:
     """The body model called `capsules`, or the one in a folder with SMPL_NEUTRAL.npz or SMPL_NEUTRAL.pkl.
 
-    A J_regressor_h36m.npy (17, V) beside it gives Human3.6M's joints; without one they are SMPL's of the same place.
+    gender: a key of GENDERS; SMPL_MALE and SMPL_FEMALE are files of their own, the capsules are of none. A
+    J_regressor_h36m.npy (17, V) beside them gives Human3.6M's joints; without one they are SMPL's of the same place.
     Files may be pickles: they are read without running code from them. Raises BodyFileError or DatasetError.
     """
+    if gender not in GENDERS:
+        raise BodyFileError(f"no body model is {gender!r}; known: {', '.join(GENDERS)}")
     if str(source) == CAPSULES:
         return _body(CAPSULES, capsule_body())
     folder = Path(source)
-    for name, read in _READERS.items():
-        if (folder / name).is_file():
-            content = read(folder / name)
+    for suffix, read in _READERS.items():
+        path = folder / f"SMPL_{gender.upper()}{suffix}"
+        if path.is_file():
+            content = read(path)
             break
     else:
-        raise BodyFileError(f"there is no {PKL_NAME} or {NPZ_NAME} in {folder}: expected {_WHAT}; {_GET}")
+        raise BodyFileError(_missing(folder, gender))
     if (folder / H36M_NAME).is_file():
         content["h36m17_regressor"] = load_npy(folder / H36M_NAME, True, "a regressor of Human3.6M's joints")
-    return _body(str(folder), content)
+    return _body(str(path), content)
+
+
+def _missing(folder: Path, gender: str) -> str:
+    name = f"SMPL_{gender.upper()}"
+    get = _GET.replace("_neutral_", f"_{GENDERS[gender]}_").replace(PKL_NAME, f"{name}.pkl")
+    return f"there is no {name}.pkl or {name}.npz in {folder}: expected {_WHAT}; {get}"
 
 
 def write_body(folder: str | Path, content: Mapping[str, np.ndarray], force: bool = False) -> tuple[Path, ...]:
@@ -106,7 +118,7 @@ def _read_pkl(path: Path) -> dict[str, Any]:
     return {key: content[key] for key in (*_KEYS, *_OWN_KEYS) if key in content}
 
 
-_READERS: dict[str, Callable[[Path], dict[str, Any]]] = {NPZ_NAME: _read_npz, PKL_NAME: _read_pkl}
+_READERS: dict[str, Callable[[Path], dict[str, Any]]] = {".npz": _read_npz, ".pkl": _read_pkl}
 
 
 def _body(source: str, content: dict[str, Any]) -> BodyFile:

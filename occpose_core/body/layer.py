@@ -29,7 +29,7 @@ class BodyPose(NamedTuple):
 class BodyModel(nn.Module):
     """Linear blend skinning (Loper et al., SMPL: A Skinned Multi-Person Linear Model, 2015), by smplx.
 
-    source: what files.read_body takes. Nothing in it is learned, and nothing goes into checkpoints. faces: (F, 3)
+    source, gender: what files.read_body takes. Nothing in it is learned or goes into checkpoints. faces: (F, 3)
     int64 numpy. Raises BodyFileError if the model's file or smplx is missing.
     """
 
@@ -41,10 +41,10 @@ class BodyModel(nn.Module):
     head_regressor: Tensor
     h36m17_regressor: Tensor
 
-    def __init__(self, source: str | Path = CAPSULES) -> None:
+    def __init__(self, source: str | Path = CAPSULES, gender: str = "neutral") -> None:
         super().__init__()
         _skinning()
-        body = read_body(source)
+        body = read_body(source, gender)
         self.faces: np.ndarray = body.faces
         arrays = {
             "vertices_m": body.vertices_m,

@@ -81,7 +81,7 @@ def test_what_is_written_is_read_from_either_file(name: str, tmp_path: Path) -> 
             path.unlink()
     found = read_body(tmp_path)
     assert_same(found, read_body("capsules"))
-    assert found.source == str(tmp_path)
+    assert found.source == str(tmp_path / name)
 
 
 def test_arrays_are_as_documented() -> None:
@@ -144,6 +144,21 @@ def test_a_regressor_beside_the_model_gives_joints_of_human36m(tmp_path: Path) -
     regressor = np.random.default_rng(0).random((17, len(CAPSULES["v_template"])))
     np.save(tmp_path / H36M_NAME, regressor)
     np.testing.assert_array_equal(read_body(tmp_path).h36m17_regressor, regressor.astype(np.float32))
+
+
+def test_men_and_women_have_files_of_their_own(tmp_path: Path) -> None:
+    write_body(tmp_path, CAPSULES)
+    (tmp_path / NPZ_NAME).rename(tmp_path / "SMPL_FEMALE.npz")
+    taller = {**CAPSULES, "v_template": CAPSULES["v_template"] * 1.1}
+    (tmp_path / "SMPL_MALE.pkl").write_bytes(pickle.dumps(taller))
+    sizes = {gender: np.ptp(read_body(tmp_path, gender).vertices_m[:, 1]) for gender in ("male", "female", "neutral")}
+    assert sizes["male"] == pytest.approx(1.1 * sizes["female"])
+    assert sizes["neutral"] == sizes["female"]
+    (tmp_path / "SMPL_MALE.pkl").unlink()
+    with pytest.raises(BodyFileError, match=r"basicmodel_m_lbs_10_207_0_v1.1.0.pkl there as SMPL_MALE.pkl"):
+        read_body(tmp_path, "male")
+    with pytest.raises(BodyFileError, match="no body model is 'old'; known: neutral, male, female"):
+        read_body(tmp_path, "old")
 
 
 def test_a_missing_model_says_which_file_from_where_to_where(tmp_path: Path) -> None:
