@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,61 +9,20 @@ from scipy.spatial.transform import Rotation
 
 from occpose_core.camera import px_from_cam
 from training.rendering.people import Person
-from training.rendering.picture import pixel_grid, pixel_rays
-from training.rendering.raycast import NOTHING, Raycaster
+from training.rendering.raycast import Raycaster
 from training.rendering.scenes import Scene
+from training.rendering.silhouettes import Alone, draw_alone
 
 OUTSIDE, HIDDEN, VISIBLE = 0, 1, 2  # COCO's visibility of a keypoint
 LEAST_VISIBLE = 0.15  # share of the silhouette, and
 LEAST_KEYPOINTS = 6  # visible ones: others are in the picture, but not among the labelled people
 _AROUND_M = 0.03  # rays go to a joint and to four points around it
 _MARGIN_M = 0.08
-_DARK, _BRIGHT = 0.25, 0.85  # of a person alone on white, seen edge on and face on
-_MARGIN_PX = 4
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Alone:
-    """A person with nothing in front. grey: (H, W) in [0, 1], on white. silhouette: (H, W) bool. box_px: x, y, w, h."""
-
-    grey: np.ndarray
-    silhouette: np.ndarray
-    box_px: tuple[float, float, float, float]
 
 
 def alone(person: Person, scene: Scene) -> Alone:
     """The person's mesh alone, lit from the camera."""
-    camera = scene.camera
-    grey = np.ones((camera.height, camera.width), dtype=np.float32)
-    silhouette = np.zeros(grey.shape, dtype=bool)
-    vertices_px = px_from_cam(scene.in_camera(person.mesh.vertices_m), camera)
-    low = np.clip(np.floor(vertices_px.min(axis=0)) - _MARGIN_PX, 0, grey.shape[::-1]).astype(int)
-    high = np.clip(np.ceil(vertices_px.max(axis=0)) + _MARGIN_PX, 0, grey.shape[::-1]).astype(int)
-    window = (slice(low[1], high[1]), slice(low[0], high[0]))
-    pixels = pixel_grid(camera)[window]
-    if not pixels.size:
-        return Alone(grey=grey, silhouette=silhouette, box_px=(0.0, 0.0, 0.0, 0.0))
-    directions = pixel_rays(camera, pixels.reshape(-1, 2)) @ scene.cam_from_world
-    hits = Raycaster([person.mesh]).cast(scene.position_world_m, directions)
-    normals = _smooth(person, hits.triangle, hits.weights)
-    facing = np.abs((normals * directions).sum(-1)) / np.linalg.norm(directions, axis=-1)
-    met = hits.mesh != NOTHING
-    grey[window] = np.where(met, _DARK + (_BRIGHT - _DARK) * np.sqrt(facing), 1.0).reshape(pixels.shape[:2])
-    silhouette[window] = met.reshape(pixels.shape[:2])
-    return Alone(grey=grey, silhouette=silhouette, box_px=_box(silhouette))
-
-
-def _smooth(person: Person, triangle: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    normals = person.mesh.vertex_normals()[person.mesh.faces[triangle]]
-    return np.asarray((normals * weights[..., None]).sum(axis=1))
-
-
-def _box(silhouette: np.ndarray) -> tuple[float, float, float, float]:
-    rows, columns = np.flatnonzero(silhouette.any(axis=1)), np.flatnonzero(silhouette.any(axis=0))
-    if not len(rows):
-        return (0.0, 0.0, 0.0, 0.0)
-    x, y = int(columns[0]), int(rows[0])
-    return (float(x), float(y), float(columns[-1] - x + 1), float(rows[-1] - y + 1))
+    return draw_alone(person.mesh, scene.camera, scene.cam_from_world, scene.position_world_m)
 
 
 def joints_seen(scene: Scene) -> np.ndarray:

@@ -53,17 +53,13 @@ def overlap_edges(alone: np.ndarray, box_areas_px: Sequence[float]) -> np.ndarra
     """
     total = np.zeros(alone.shape[1:], dtype=np.float32)
     for grey, area in zip(alone, box_areas_px, strict=True):
-        window = _drawn(grey)
-        side = dilation_px(area)
-        total[window] += cv2.dilate(canny_magnitude(grey[window]), np.ones((side, side), dtype=np.uint8))
+        rows, columns = (np.flatnonzero((grey < 1.0).any(axis=axis)) for axis in (1, 0))
+        if len(rows):
+            window, side = (_span(rows), _span(columns)), dilation_px(area)
+            total[window] += cv2.dilate(canny_magnitude(grey[window]), np.ones((side, side), dtype=np.uint8))
     return np.asarray(np.clip(total, 0.0, 1.0))
 
 
-def _drawn(grey: np.ndarray) -> tuple[slice, slice]:
-    """Where there is more than white, with room for the widest edges; as far as the picture goes."""
-    drawn = grey < 1.0
-    return (_span(np.flatnonzero(drawn.any(axis=1))), _span(np.flatnonzero(drawn.any(axis=0))))
-
-
-def _span(found: np.ndarray) -> slice:
-    return slice(max(int(found[0]) - _ROOM_PX, 0), int(found[-1]) + 1 + _ROOM_PX) if len(found) else slice(0, 1)
+def _span(drawn: np.ndarray) -> slice:
+    """Of the rows or columns with more than white, with room for the widest edges as far as the picture goes."""
+    return slice(max(int(drawn[0]) - _ROOM_PX, 0), int(drawn[-1]) + 1 + _ROOM_PX)
