@@ -11,7 +11,7 @@ import numpy as np
 
 from occpose_core.admission import Seen, count
 from occpose_core.camera import view_of
-from occpose_core.crops import person_crop
+from occpose_core.crops import person_crops
 from occpose_core.person import People
 from occpose_core.runtime.image_engine import ImageEngine, network_images
 from occpose_core.scale import network_stature_m
@@ -64,9 +64,9 @@ def bodies_of(
     rows = asked.nonzero()[0]
     rays, visible = seen.rays[rows], seen.visible[rows]
     views = view_of(rays, visible)
-    crops = [person_crop(image, camera, views.at(person), engine.info.image_size) for person in range(len(rows))]
+    images = network_images(person_crops(image, camera, views, engine.info.image_size))
     kpts = views.normalise(rays) * visible[..., None]
-    answer = engine.run(network_images(np.stack(crops)), kpts, visible.astype(np.float32))
+    answer = engine.run(images, kpts, visible.astype(np.float32))
     joints, vertices = views.to_cam(answer.joints_root_m), views.to_cam(answer.vertices_root_m)
     finite = np.isfinite(joints).all(axis=(1, 2)) & np.isfinite(vertices).all(axis=(1, 2))
     count(dropped, "body_non_finite", ~finite)

@@ -67,6 +67,12 @@ def person_crop(
     return _warped(picture, picture_from_image @ image_from_cam @ cam_from_crop, size)
 
 
+def person_crops(image: np.ndarray, camera: Camera, views: PersonView, size: int) -> np.ndarray:
+    """The pictures of P people, (P, size, size, C); views: theirs. Raises CropError."""
+    people = range(len(views.scale))
+    return np.stack([person_crop(image, camera, views.at(person), size) for person in people])
+
+
 def _check(image: np.ndarray) -> None:
     if image.ndim != 3 or not image.size or image.shape[2] > 4 or image.dtype not in (np.uint8, np.float32):
         raise CropError(f"an image must be (H, W, C) of uint8 or float32, got {image.shape} of {image.dtype}")

@@ -6,6 +6,7 @@ machine.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from occpose_core.runtime import Engine
+from occpose_core.runtime.image_engine import ImageEngine
 from occpose_ros.adapters import camera_from_msg, keypoints_from_occpose_msg
 from occpose_ros.bag import BagReader
 from occpose_ros.bag_report import latency_figures
+from occpose_ros.bench_images import image_model_ms
 from occpose_ros.crowd import crowd
 from occpose_ros.eager import eager_engines
 from occpose_ros.replay_source import find_topics
@@ -32,14 +35,16 @@ Figures = dict[str, Any]
 class Plan:
     """What to measure.
 
-    engines: by the names to print. main: name of the one that pipeline, node and replay run, a lifter. batches: people
-    in a call of the bare models. people: in an image, for pipeline and node. rates_hz: of images, for the node.
-    seconds: that each rate lasts. calls_s: that each measurement within this process lasts. replay_s: length of the
-    recording that is replayed. training_s: that training is measured for. bag: has the people to copy. left_out: what
-    of "node", "torch" and "training" is not to be measured, and why. say: hears what is next.
+    engines, image_engines: by the names to print; of models of keypoints and of images. main: name of the one that
+    pipeline, node and replay run, a lifter. batches: people in a call of the bare models. people: in an image, for
+    pipeline and node. rates_hz: of images, for the node. seconds: that each rate lasts. calls_s: that each measurement
+    within this process lasts. replay_s: length of the recording that is replayed. training_s: that training is measured
+    for. bag: has the people to copy. left_out: what of "node", "torch" and "training" is not to be measured, and why.
+    say: hears what is next.
     """
 
     engines: dict[str, Engine]
+    image_engines: dict[str, ImageEngine]
     main: str
     batches: tuple[int, ...]
     people: tuple[int, ...]
@@ -118,6 +123,19 @@ def _pipeline(plan: Plan, inputs: _Inputs) -> list[Figures]:
     return rows
 
 
+def _bodies(plan: Plan, inputs: _Inputs) -> list[Figures]:
+    """Image models: crops, network and step."""
+    camera = camera_from_msg(inputs.camera_info)
+    rows = []
+    for (name, engine), people in itertools.product(plan.image_engines.items(), plan.people):
+        plan.say(f"measuring {name} on {engine.backend}, people: {people}")
+        images = [keypoints_from_occpose_msg(message).people for message in inputs.crowds[people]]
+        found = image_model_ms(engine, plan.lifter, images, camera, plan.calls_s)
+        figures = {part: _percentiles(times_ms) for part, times_ms in found.items()}
+        rows.append({"model": name, "engine": engine.backend, "people": people, **figures})
+    return rows
+
+
 def _trip_figures(trip: RoundTrip) -> Figures:
     jitter_ms = {name: float(of(trip.jitter_ms)) for name, of in (("mean", np.mean), ("max", np.max))}
     counts = {"sent": trip.sent, "unanswered": trip.unanswered}
@@ -165,6 +183,7 @@ def figures_of(plan: Plan) -> Figures:
         inputs = _inputs(bag, plan.people)
     models = _models(plan)
     pipeline = _pipeline(plan, inputs)
+    bodies = _bodies(plan, inputs)
     node = [] if "node" in plan.left_out else _node(plan, inputs)
     replays = replay_figures(plan.main, inputs.crowds[1], inputs.camera_info, plan.replay_s, plan.say)
     eager = [] if "torch" in plan.left_out else _eager(plan, models)  # behind the others, for it stays in memory
@@ -173,6 +192,7 @@ def figures_of(plan: Plan) -> Figures:
         "seconds": plan.seconds,
         "models": [*models, *eager],
         "pipeline": pipeline,
+        "bodies": bodies,
         "node": node,
         "replay": replays,
         "training": None if "training" in plan.left_out else _training(plan),

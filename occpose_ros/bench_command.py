@@ -8,6 +8,7 @@ compared between machines and versions. Takes about five minutes; leave the mach
     occpose bench --quick                                        # a minute
     occpose bench --model stream-s --people 1 20 --json bench.json --picture bench.png
     occpose bench --no-node                                      # also without ROS
+    occpose bench --image-model sefd.onnx --people 1 5 20        # bodies from images, too
 
 docs/performance.md says what exactly is measured and how to read it.
 """
@@ -24,6 +25,7 @@ from occpose_core.errors import OccposeError
 from occpose_core.files import refuse_existing, write_atomically
 from occpose_core.report import text_table, write_json
 from occpose_core.runtime import DEFAULT_MODEL, load, shipped_models
+from occpose_core.runtime.image_engine import load_image_model
 from occpose_ros.adapters import MAX_PEOPLE_IN_MESSAGE
 from occpose_ros.bench import Plan, figures_of
 from occpose_ros.bench_table import bench_table, sentences
@@ -69,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     numbers = {**many, "type": int, "metavar": "N"}
     add("--quick", action="store_true", help="measure less, and for a shorter time: a minute")
     add("--model", **many, metavar="NAME_OR_FILE", help="models to measure (default: all shipped ones)")
+    add("--image-model", **many, default=[], metavar="FILE", help="image models to measure, .onnx or .safetensors")
     add("--batch", **numbers, help=f"people in a call of the bare models (default: {_listed(_WHOLE.batch)})")
     add("--people", **numbers, help=f"people in an image (default: {_listed(_WHOLE.people)})")
     add("--rate", **numbers, help=f"images a second, for the node (default: {_listed(_WHOLE.rate)})")
@@ -126,6 +129,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         )
     return Plan(
         engines=engines,
+        image_engines={Path(name).stem: load_image_model(name) for name in args.image_model},
         main=DEFAULT_MODEL if DEFAULT_MODEL in lifters else lifters[0],
         **numbers,
         seconds=seconds,

@@ -18,8 +18,8 @@ _Row = tuple[Cell, ...]
 
 
 def bench_table(figures: Mapping[str, Any]) -> Table:
-    """Models, pipeline, node; what was not measured is not there."""
-    rows = (*_models(figures), *_pipeline(figures), *_node(figures))
+    """Models, pipeline, image models, node; what was not measured is not there."""
+    rows = (*_models(figures), *_pipeline(figures), *_bodies(figures), *_node(figures))
     return Table(title="Speed", columns=_COLUMNS, rows=rows, note=_NOTE, digits=2)
 
 
@@ -42,6 +42,12 @@ def _pipeline(figures: Mapping[str, Any]) -> Iterator[_Row]:
         for name, title, over in (("network", "its network alone", None), ("step", "pipeline step", "over_network")):
             ratios = _ratios(of[over] if over else None)
             yield (title, figures["model"], of["people"], None, *_times(of[name]), None, None, None, *ratios)
+
+
+def _bodies(figures: Mapping[str, Any]) -> Iterator[_Row]:
+    for of in figures["bodies"]:
+        for part, title in (("crops", "its crops"), ("network", "its network alone"), ("step", "step with image")):
+            yield (title, of["model"], of["people"], None, *_times(of[part]), *[None] * 6)
 
 
 def _node(figures: Mapping[str, Any]) -> Iterator[_Row]:

@@ -18,19 +18,21 @@ from occpose_core.types import Camera, Keypoints2D
 
 WARM_UPS = 20
 _LEAST = 20  # timings, however short the time
-_FRAME_NS = 33_333_333
+FRAME_NS = 33_333_333
 _VISIBLE_SHARE = 0.75
 
 
-def _timings(once: Callable[[], tuple[float, ...]], seconds: float) -> list[tuple[float, ...]]:
+def timings(
+    once: Callable[[], tuple[float, ...]], seconds: float, warm_ups: int = WARM_UPS, least: int = _LEAST
+) -> list[tuple[float, ...]]:
     """What `once` returns, again and again for so long, after some that do not count."""
-    for _ in range(WARM_UPS):
+    for _ in range(warm_ups):
         once()
-    timings: list[tuple[float, ...]] = []
+    found: list[tuple[float, ...]] = []
     end_s = time.perf_counter() + seconds
-    while len(timings) < _LEAST or time.perf_counter() < end_s:
-        timings.append(once())
-    return timings
+    while len(found) < least or time.perf_counter() < end_s:
+        found.append(once())
+    return found
 
 
 def model_ms(engine: Engine, people: int, seconds: float, seed: int = 0) -> list[float]:
@@ -45,7 +47,7 @@ def model_ms(engine: Engine, people: int, seconds: float, seed: int = 0) -> list
         engine.run(kpts, visible)
         return (1e3 * (time.perf_counter() - begin_s),)
 
-    return [milliseconds for (milliseconds,) in _timings(once, seconds)]
+    return [milliseconds for (milliseconds,) in timings(once, seconds)]
 
 
 class _Tapped:
@@ -80,7 +82,7 @@ def pipeline_ms(
     load_solver()
     tapped = _Tapped(engine)
     pipeline = PosePipeline(tapped, PipelineConfig(max_persons=max(map(len, images))))
-    film = zip(itertools.count(0, _FRAME_NS), itertools.cycle(images))
+    film = zip(itertools.count(0, FRAME_NS), itertools.cycle(images))
 
     def once() -> tuple[float, ...]:
         stamp_ns, people = next(film)
@@ -90,5 +92,5 @@ def pipeline_ms(
         engine.run(*tapped.batch)
         return 1e3 * (stepped_s - begin_s), 1e3 * (time.perf_counter() - stepped_s)
 
-    steps, calls = zip(*_timings(once, seconds), strict=True)
+    steps, calls = zip(*timings(once, seconds), strict=True)
     return list(steps), list(calls)

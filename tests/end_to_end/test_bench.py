@@ -26,6 +26,7 @@ from occpose_ros.crowd import crowd
 from occpose_ros.eager import eager_engines, torch_missing
 from occpose_ros.live import NodeProcess, Player, own_domain, ros_missing
 from occpose_ros.round_trip import film
+from tests.core.tiny_body import tiny_body
 from tests.end_to_end.marked_process import MarkedProcess
 
 QUANTILES = ("p50", "p95", "p99")
@@ -53,7 +54,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bench")
     files = ("--json", str(folder / "bench.json"), "--picture", str(folder / "bench.png"))
     numbers = ("--batch", "1", "4", "--people", "12", "--rate", "30", "60")
-    assert main([*SHORT, "--model", DEFAULT_MODEL, *numbers, *files]) == 0
+    image_model = tiny_body(folder / "tiny.onnx")
+    assert main([*SHORT, "--model", DEFAULT_MODEL, "--image-model", str(image_model), *numbers, *files]) == 0
     return folder
 
 
@@ -92,6 +94,15 @@ def test_models_and_pipeline_have_times_and_the_pipeline_its_ratios(figures: dic
 
 
 @needs_node
+def test_image_models_have_times_of_their_parts(figures: dict[str, Any]) -> None:
+    assert [(of["model"], of["people"]) for of in figures["bodies"]] == [("tiny", 12)]
+    for of in figures["bodies"]:
+        for part in ("crops", "network", "step"):
+            check(of[part])
+        assert of["step"]["p50_ms"] > of["network"]["p50_ms"], "a step holds the network"
+
+
+@needs_node
 def test_node_and_echo_have_times_jitter_load_and_losses(figures: dict[str, Any]) -> None:
     runs = [(of["people"], of["rate_hz"]) for of in figures["node"]]
     assert runs == [(12, 30), (12, 60)]
@@ -125,7 +136,7 @@ def test_without_node_and_torch_the_rest_is_measured_for_all_shipped_models(
     assert list(dict.fromkeys(of["model"] for of in figures["models"])) == shipped_models()
     assert {of["people"] for of in figures["models"]} == {1, 16}
     assert [of["people"] for of in figures["pipeline"]] == [3]
-    assert figures["node"] == [] and figures["training"] is None  # not measured is not 0
+    assert figures["node"] == figures["bodies"] == [] and figures["training"] is None  # not measured is not 0
     assert figures["not_measured"] == {"node": "--no-node", "torch": "--no-torch", "training": "--no-torch"}
     said = capsys.readouterr()
     assert "node: not measured (--no-node)" in said.out
@@ -151,7 +162,8 @@ def test_everything_has_a_row_in_the_table_and_a_line_below(figures: dict[str, A
     whole = {**figures, "models": [*figures["models"], eager], "training": training, "not_measured": {}}
     table = bench_table(whole)
     assert {len(row) for row in table.rows} == {len(table.columns)}
-    assert len(table.rows) == len(whole["models"]) + 2 * (len(whole["pipeline"]) + len(whole["node"]))
+    twice, thrice = len(whole["pipeline"]) + len(whole["node"]), len(whole["bodies"])
+    assert len(table.rows) == len(whole["models"]) + 2 * twice + 3 * thrice
     assert table.rows[2][1] == "torch-cpu" and table.rows[2][-3:] == (2.0, 2.0, 2.0)
     assert sentences(whole)[-1].endswith("50.0 sequences a second, 3000 poses a second")
     assert bench_picture(whole, "any machine").startswith(b"\x89PNG")
@@ -167,6 +179,7 @@ def test_everything_has_a_row_in_the_table_and_a_line_below(figures: dict[str, A
         pytest.param(["--seconds", "inf"], "at most 600, got inf", id="for ever"),
         pytest.param(["--model", "strem-s"], "did you mean 'stream-s'?", id="unknown model"),
         pytest.param(["--model", "filling"], "filling gives no 3D joints", id="no lifter"),
+        pytest.param(["--image-model", "stream-s"], "stream-s.onnx takes no images", id="no image model"),
         pytest.param(["--bag", "nowhere.mcap", "--json", ""], "is a directory", id="output is a folder"),
         pytest.param(["--rate", "0"], "--rate must be between 1 and 1000, got 0", id="no rate"),
         pytest.param(["--batch", "-1"], "--batch must be between 1 and 1000, got -1", id="no batch"),
