@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,23 @@ def test_an_image_that_comes_after_its_keypoints_is_waited_for(graph, model):
     graph.wait("the keypoints", lambda: film.node._images._waiting)
     film.film(stamp_ns)
     assert film.has_mesh(graph.answer_to(stamp_ns))
+
+
+@pytest.mark.needs_ros
+def test_a_detector_may_round_the_stamps_of_its_images(graph, model):
+    pytest.importorskip("message_filters", reason="needs the ROS package message_filters")
+    film = Film(graph, model)
+    film.film(graph.stamp_ns + FRAME_NS + 400_000)
+    assert film.has_mesh(graph.ask())
+
+
+def test_without_message_filters_stamps_must_be_equal_and_the_log_says_so(graph, model, monkeypatch, capfd):
+    monkeypatch.setitem(sys.modules, "message_filters", None)
+    film = Film(graph, model, image_wait_s=0.05)
+    film.film(graph.stamp_ns + FRAME_NS + 400_000)
+    assert not film.has_mesh(graph.ask())
+    assert film.has_mesh(film.ask())
+    assert "".join(capfd.readouterr()).count("message_filters is not installed") == 1
 
 
 def test_keypoints_are_answered_in_their_order(graph, model):
