@@ -45,6 +45,10 @@ COMMANDS: dict[str, Command] = {
     "render": Command(
         module="training.rendering.command", summary="render pictures of people from recorded motion, with exact labels"
     ),
+    "edges": Command(
+        module="training.rendering.edge_command",
+        summary="draw the edge maps that teachers see, for the images of others",
+    ),
     "body": Command(module="training.body", summary="write the capsule body in the files of SMPL"),
     "throughput": Command(
         module="training.throughput", summary="how fast this machine trains: a short fit on made-up motion"

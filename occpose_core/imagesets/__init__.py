@@ -9,7 +9,7 @@ from occpose_core.dataset import SPLITS, DatasetError
 from occpose_core.imagesets import coco, h36m_images, muco, pw3d_images, rendered
 from occpose_core.imagesets.types import ImagePerson, ImageSet
 
-__all__ = ["IMAGE_SETS", "IMAGE_SPLITS", "ImagePerson", "ImageSet", "Reader", "read_image_set"]
+__all__ = ["EVERYBODY", "IMAGE_SETS", "IMAGE_SPLITS", "ImagePerson", "ImageSet", "Reader", "read_image_set"]
 
 
 class Reader(Protocol):
@@ -34,6 +34,9 @@ IMAGE_SETS: dict[str, Reader] = {
     "muco": muco.read,
 }
 
+
+# Everybody in the images, where the reader of a set leaves people out: for what all of them cast into the picture.
+EVERYBODY: dict[str, Reader] = {**IMAGE_SETS, "muco": muco.read_everybody}
 
 # What `split` may be: the splits of all sets, and the parts of 3DPW that occlusion is measured on.
 IMAGE_SPLITS = (*SPLITS, *pw3d_images.SUBSETS)

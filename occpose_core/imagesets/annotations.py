@@ -94,6 +94,7 @@ class ImageFiles:
         return {
             "image_path": image,
             "edge_path": edge if edge.name in self._in(edge.parent) else None,
+            "edge_place": edge,
             "width": camera.width,
             "height": camera.height,
             "camera": camera,

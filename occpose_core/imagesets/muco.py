@@ -41,11 +41,20 @@ _MM = 1000.0
 
 def read(folder: Path, split: str = "", *, allow_pickle: bool = False, body: str = "") -> ImageSet:
     """The nearest person of each image; nobody of other splits than train. Raises DatasetError."""
-    people = _people(folder, body) if split in ("", "train") else []
+    return _read(folder, split, body, nearest=True)
+
+
+def read_everybody(folder: Path, split: str = "", *, allow_pickle: bool = False, body: str = "") -> ImageSet:
+    """As read, but all people of each image."""
+    return _read(folder, split, body, nearest=False)
+
+
+def _read(folder: Path, split: str, body: str, nearest: bool) -> ImageSet:
+    people = _people(folder, body, nearest) if split in ("", "train") else []
     return ImageSet(name="muco", folder=folder, body="smpl", license="", people=tuple(people))
 
 
-def _people(folder: Path, body: str) -> list[ImagePerson]:
+def _people(folder: Path, body: str, nearest: bool) -> list[ImagePerson]:
     path = folder / FILE
     content, _ = read_json(path, ("images", "annotations"), _GET)
     images = by_id(rows_of(content, "images", _IMAGE_KEYS, path, _GET))
@@ -64,7 +73,7 @@ def _people(folder: Path, body: str) -> list[ImagePerson]:
     bodies = fits.bodies(fits.near(joints_cam_m, np.tile(known, (len(rows), 1)), body, fits_path))
     found = ImageFiles(folder, folder / "edges", _GET)
     people = []
-    for person in _nearest(image_of, joints_cam_m[:, _AT[_PELVIS], 2]):
+    for person in _nearest(image_of, joints_cam_m[:, _AT[_PELVIS], 2]) if nearest else range(len(rows)):
         image = images[image_of[person]]
         camera = pinhole(image, image["f"], image["c"], path)
         people.append(

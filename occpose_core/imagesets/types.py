@@ -36,18 +36,20 @@ class ImagePerson:
     """One person in one image. Arrays are shared and must not be written to.
 
     image_path: of width x height pixels. edge_path: an 8-bit picture of the same size, the edges of all people also
-    where they are hidden; None where there is none. kpts_px: (30, 2) float32, of no meaning where not labelled.
-    labelled: (30,) bool, whose true place in the image is known. hidden: (30,) bool, known to be behind something; one
-    that is not labelled may be. joints_cam_m: (30, 3) float32 in the camera's axes, of no meaning where not located.
-    located: (30,) bool, whose place in space is known. pose: (24, 3) float32 axis times angle (radians), the root's in
-    the camera's axes. shape: (10,) float32. fit_ok: whether pose and shape may be trusted. detected_px, detected_score:
-    (30, 2), (30,), what a detector says, where the set has that. box_px: (4,) x, y of the top left corner, width and
-    height, of the part of the person that is inside the image. others_px: (N, 30, 2) the other people whose boxes
-    overlap this one's (IoU >= 0.1). scene: images that are alike, for intervals. Raises DatasetError.
+    where they are hidden; None where there is none. edge_place: where that belongs, be it there or not. kpts_px: (30,
+    2) float32, of no meaning where not labelled. labelled: (30,) bool, whose true place in the image is known. hidden:
+    (30,) bool, known to be behind something; one that is not labelled may be. joints_cam_m: (30, 3) float32 in the
+    camera's axes, of no meaning where not located. located: (30,) bool, whose place in space is known. pose: (24, 3)
+    float32 axis times angle (radians), the root's in the camera's axes. shape: (10,) float32. fit_ok: whether pose and
+    shape may be trusted. detected_px, detected_score: (30, 2), (30,), what a detector says, where the set has that.
+    box_px: (4,) x, y of the top left corner, width and height, of the part of the person that is inside the image.
+    others_px: (N, 30, 2) the other people whose boxes overlap this one's (IoU >= 0.1). scene: images that are alike,
+    for intervals. Raises DatasetError.
     """
 
     image_path: Path
     edge_path: Path | None = None
+    edge_place: Path | None = None
     width: int
     height: int
     camera: Camera
