@@ -57,7 +57,9 @@ def export_image_model(
         for table in (twin.body.correctives_m, twin.body.shapes_m):
             table.copy_(table.half())
     info = dataclasses.replace(info, precision=precision)
-    proto = traced(_Graph(twin.deployed()), _examples(model), BODY_OUTPUTS)
+    given = examples(model)
+    _check_finite(_asked(twin, given))  # tracing takes long
+    proto = traced(_Graph(twin.deployed()), given, BODY_OUTPUTS)
     if precision == "fp16":
         compute_in_half(proto)
     if half_weights:
@@ -89,8 +91,8 @@ def pictures(size: int, people: int = _PEOPLE, seed: int = 0) -> Tensor:
     return (torch.stack(layers).mean(dim=0) + noise).clamp(0, 1)
 
 
-def _examples(model: Sefd) -> dict[str, Tensor]:
-    """What the graph is traced with, by the names of its inputs."""
+def examples(model: Sefd) -> dict[str, Tensor]:
+    """What a network's graph is traced with, by the names of its inputs."""
     kpts, visible = (each[:, 0] for each in probes(1, batch=2))  # of 1 the number would be taken for a constant
     size = model.config.image_size
     given = dict(zip(IMAGE_INPUTS, (pictures(size, 2), kpts, visible), strict=True))
@@ -121,12 +123,9 @@ def _compared(engine: ImageEngine, twin: Sefd, model: Sefd, info: ModelInfo) -> 
     for film, given in _films(model):
         answer = engine.run(*(each.numpy() for each in given.values()))
         for differences, reference in ((deployed, twin), (trained, copy.deepcopy(model).eval())):
-            with torch.inference_mode():
-                expected = reference.deployed()(**given)
-            for name in info.outputs:
-                values = expected[name].numpy()
-                if not np.isfinite(values).all():
-                    raise ExportError(f"the model gives {name} that are not finite; train it again")
+            expected = _asked(reference, given)
+            _check_finite(expected)
+            for name, values in expected.items():
                 differences.note(film, name, getattr(answer, name), values)
     tolerance = TOLERANCES_M[info.precision]
     for name, difference in deployed.by_output.items():
@@ -138,6 +137,17 @@ def _compared(engine: ImageEngine, twin: Sefd, model: Sefd, info: ModelInfo) -> 
         "max_difference_by_input": deployed.by_film,
         "max_difference_to_training_form": trained.by_output,
     }
+
+
+def _asked(model: Sefd, given: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    with torch.inference_mode():
+        return {name: value.numpy() for name, value in model.deployed()(**given).items()}
+
+
+def _check_finite(answer: dict[str, np.ndarray]) -> None:
+    for name, values in answer.items():
+        if not np.isfinite(values).all():
+            raise ExportError(f"the model gives {name} that are not finite; train it again")
 
 
 def _write(proto: onnx.ModelProto, info: ModelInfo, model: Sefd, path: Path) -> None:

@@ -87,11 +87,9 @@ def read_pose_prior(path: Path) -> dict[str, Tensor]:
         for name, each in _tensors(path).items()
         if _DECODER in name
     }
-    if set(weights) != set(wanted):
-        raise OccposeError(
-            f"{path} holds no pose prior: it lacks {sorted(set(wanted) - set(weights))[:1] or 'nothing'}"
-        )
-    return weights
+    if missing := sorted(set(wanted) - set(weights)):
+        raise OccposeError(f"{path} holds no pose prior: {missing[0]} is missing")
+    return {name: weights[name] for name in wanted}
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

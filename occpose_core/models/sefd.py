@@ -79,7 +79,7 @@ class SefdConfig:
     prior_frozen: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "widths", tuple(self.widths))
+        object.__setattr__(self, "widths", tuple(self.widths))  # JSON knows no tuples
         for what, given, known in (
             ("backbone", self.backbone, tuple(BACKBONES)),
             ("kind of edges", self.edge, ("none", "given", *EDGES)),
