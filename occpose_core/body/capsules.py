@@ -60,17 +60,9 @@ def capsule_body() -> dict[str, np.ndarray]:
 
 
 def capsule_parts() -> tuple[np.ndarray, tuple[str, ...]]:
-    """Which part a vertex belongs to, (V,) int64, and the parts' names: what clothes and skin are coloured by.
-
-    A triangle belongs to the greatest number among its corners: then clothes end straight, at a ring.
-    """
+    """Which part a vertex belongs to, (V,) int64, and the parts' names: what clothes and skin are coloured by."""
     labels = [_labels(piece) for piece in _pieces()]
     return np.concatenate(labels), figure.PARTS
-
-
-def face_parts(faces: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """Which part a triangle belongs to, (F,), from its corners (F, 3) and capsule_parts' numbers (V,)."""
-    return np.asarray(parts[faces].max(axis=1))
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""The proportions of the capsule body: a grown-up of 1.73 m in a T pose, in metres, seen from the pelvis.
+"""The proportions of the capsule body: a grown-up of 1.74 m in a T pose, in metres, seen from the pelvis.
 
 x to the person's left, y up, z forward, as SMPL's axes. The left limbs are given; the right ones are their mirror
 images. The rings of a limb stand square to its bone, one of them in each joint.

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from occpose_core.body.capsules import capsule_body, capsule_parts, face_parts
+from occpose_core.body.capsules import capsule_body, capsule_parts
 from occpose_core.body.joints import H36M17_IN_SMPL30, SMPL24, SMPL30, SMPL_PARENTS, smpl30_index
 from occpose_core.body.shape_components import SHAPES
 from occpose_core.body.tubes import signed_volume
@@ -203,12 +203,3 @@ def test_parts_name_every_vertex_and_lie_where_they_should() -> None:
     assert middle_m["eyes"][FORWARD] > middle_m["hair"][FORWARD]
     reach = [np.abs(VERTICES_M[labels == names.index(name), LEFT]).max() for name in ("sleeves", "forearms", "hands")]
     assert reach == sorted(reach)
-
-
-def test_a_triangle_belongs_to_one_of_its_corners() -> None:
-    labels, _ = capsule_parts()
-    parts = face_parts(FACES, labels)
-    assert (labels[FACES] == parts[:, None]).any(axis=1).all()
-    # both triangles of a quad between two parts have one colour: hems are straight
-    hem = labels[FACES].min(axis=1) != labels[FACES].max(axis=1)
-    assert (parts[hem] == labels[FACES][hem].max(axis=1)).all()
