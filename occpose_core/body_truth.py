@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from occpose_core.body.files import MissingBodyError
 from occpose_core.body.joints import SMPL24, SMPL_PARENTS, h36m17_from_smpl30
 from occpose_core.errors import OccposeError
 from occpose_core.imagesets.types import ImagePerson, ImageSet
 from occpose_core.skeleton import H36M17
+
+if TYPE_CHECKING:
+    from occpose_core.body.layer import BodyModel
 
 CAPSULES = "capsules"
 POSED = tuple(joint for joint in SMPL24 if not joint.endswith("_hand"))  # hands have no pose in the sets and models
@@ -29,7 +34,7 @@ class TrueBodies:
     """B people in the camera's axes.
 
     joints_m: (B, 17, 3) of h36m17 from their pelvis. vertices_m: (B, V, 3) from the pelvis of the body model, NaN of
-    people whose shape is that of another model. orientations: (B, 22, 3, 3) of POSED.
+    people whose shape is that of a model that is not there. orientations: (B, 22, 3, 3) of POSED.
     """
 
     joints_m: np.ndarray
@@ -65,8 +70,10 @@ class TrueBodyModel:
             ) from error
         from occpose_core.body.layer import BodyModel
 
-        self._torch, self._model = torch, BodyModel(body or CAPSULES)
-        self._pelvis = self._model.joint_regressor[0].numpy()
+        self._torch, self._source = torch, body or CAPSULES
+        neutral = BodyModel(self._source)
+        self._models: dict[str, BodyModel | None] = {"neutral": neutral}
+        self._pelvis = neutral.joint_regressor[0].numpy()
 
     @property
     def vertices(self) -> int:
@@ -77,18 +84,35 @@ class TrueBodyModel:
         """Meshes (B, V, 3) relative to the body model's pelvis, as its regressor finds it in the posed mesh."""
         return np.asarray(vertices_m - np.einsum("v,bvc->bc", self._pelvis, vertices_m)[:, None])
 
+    def _model_of(self, gender: str) -> BodyModel | None:
+        """The model of people of a gender, None without its file."""
+        from occpose_core.body.layer import BodyModel
+
+        if gender not in self._models:
+            try:
+                self._models[gender] = BodyModel(self._source, gender)
+            except MissingBodyError:
+                self._models[gender] = None
+        return self._models[gender]
+
     def of(self, people: Sequence[ImagePerson]) -> TrueBodies:
         """Of people with a pose and shape that may be trusted."""
         pose = np.stack([person.pose for person in people if person.pose is not None])
         shape = np.stack([person.shape for person in people if person.shape is not None])
         rotations = Rotation.from_rotvec(pose.reshape(-1, 3)).as_matrix().reshape(*pose.shape, 3)
-        with self._torch.inference_mode():
-            posed = self._model(self._torch.from_numpy(rotations.astype(np.float32)), self._torch.from_numpy(shape))
-        joints, vertices = posed.joints17_m.numpy().copy(), self.from_pelvis(posed.vertices_m.numpy())
-        for row, person in enumerate(people):
-            if person.gender != "neutral":  # its shape is that of the male or female model
-                vertices[row] = np.nan
-                joints[row] = _labelled_joints_m(person)
+        joints = np.empty((len(people), len(H36M17.joints), 3), dtype=np.float32)
+        vertices = np.full((len(people), self.vertices, 3), np.nan, dtype=np.float32)
+        genders = np.array([person.gender for person in people])
+        for gender in sorted(set(genders.tolist())):
+            rows, model = np.flatnonzero(genders == gender), self._model_of(gender)
+            if model is None:
+                joints[rows] = [_labelled_joints_m(people[row]) for row in rows.tolist()]
+                continue
+            with self._torch.inference_mode():
+                posed = model(
+                    self._torch.from_numpy(rotations[rows].astype(np.float32)), self._torch.from_numpy(shape[rows])
+                )
+            joints[rows], vertices[rows] = posed.joints17_m.numpy(), self.from_pelvis(posed.vertices_m.numpy())
         return TrueBodies(
             joints_m=joints - joints[:, _PELVIS, None],
             vertices_m=vertices,

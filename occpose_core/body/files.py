@@ -39,6 +39,10 @@ class BodyFileError(OccposeError):
     """A body model's file is missing or not what it should be."""
 
 
+class MissingBodyError(BodyFileError):
+    """There is no file of the body model that is asked for."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BodyFile:
     """A body model as float32 arrays; at rest x to the person's left, y up, z forward.
@@ -64,7 +68,8 @@ def read_body(source: str | Path = CAPSULES, gender: str = "neutral") -> BodyFil
 
     gender: a key of GENDERS; SMPL_MALE and SMPL_FEMALE are files of their own, the capsules are of none. A
     J_regressor_h36m.npy (17, V) beside them gives Human3.6M's joints; without one they are SMPL's of the same place.
-    Files may be pickles: they are read without running code from them. Raises BodyFileError or DatasetError.
+    Files may be pickles: they are read without running code from them. Raises MissingBodyError, BodyFileError or
+    DatasetError.
     """
     if gender not in GENDERS:
         raise BodyFileError(f"no body model is {gender!r}; known: {', '.join(GENDERS)}")
@@ -77,7 +82,7 @@ def read_body(source: str | Path = CAPSULES, gender: str = "neutral") -> BodyFil
             content = read(path)
             break
     else:
-        raise BodyFileError(_missing(folder, gender))
+        raise MissingBodyError(_missing(folder, gender))
     if (folder / H36M_NAME).is_file():
         content["h36m17_regressor"] = load_npy(folder / H36M_NAME, True, "a regressor of Human3.6M's joints")
     return _body(str(path), content)
