@@ -72,6 +72,8 @@ def numbers(values: Iterable[Any], shape: tuple[int, ...], what: str, path: Path
 
 def pinhole(row: Mapping[str, Any], focal: Any, centre: Any, path: Path) -> Camera:
     """The camera of an image: focal lengths (2,) and principal point (2,) in pixels. Raises DatasetError."""
+    if not (isinstance(row["width"], int) and isinstance(row["height"], int)):
+        raise DatasetError(f"{path}: image {row['id']} must have whole numbers as width and height")
     try:
         (fx, fy), (cx, cy) = np.asarray(focal, dtype=np.float64), np.asarray(centre, dtype=np.float64)
         return Camera(width=row["width"], height=row["height"], K=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]))
@@ -109,11 +111,8 @@ class ImageFiles:
 
 def guessed_camera(row: Mapping[str, Any], path: Path) -> Camera:
     """A camera for an image of which nothing is known: 53 degrees along the diagonal, a photographer's normal lens."""
-    try:
-        focal = float(np.hypot(row["width"], row["height"]))
-        centre = ((row["width"] - 1) / 2, (row["height"] - 1) / 2)
-    except TypeError as error:
-        raise DatasetError(f"{path}: image {row['id']} has no size in pixels: {error}") from error
+    width, height = (float(row[side]) if isinstance(row[side], int) else 0.0 for side in ("width", "height"))
+    focal, centre = float(np.hypot(width, height)), ((width - 1) / 2, (height - 1) / 2)
     return pinhole(row, (focal, focal), centre, path)
 
 

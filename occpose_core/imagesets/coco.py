@@ -180,8 +180,8 @@ def _read_fits(files: Files, folder: Path, split: str) -> tuple[dict[str, Any], 
 
 
 def _of_camera(fit: Mapping[str, Any]) -> tuple[Any, Any]:
-    camera = fit.get("cam_param") or {}
-    return camera.get("focal"), camera.get("princpt")
+    camera = fit.get("cam_param")
+    return (camera.get("focal"), camera.get("princpt")) if isinstance(camera, dict) else (None, None)
 
 
 def _good(

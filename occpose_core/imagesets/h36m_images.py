@@ -60,7 +60,7 @@ def _people(folder: Path, subject: int, split: str, body: str) -> list[ImagePers
     rows = [
         row
         for row in rows_of(content, "annotations", ("image_id", "bbox"), path, _GET)
-        if row["image_id"] in images and _wanted(images[row["image_id"]], split)
+        if row["image_id"] in images and _wanted(images[row["image_id"]], split, path)
     ]
     of_row = [images[row["image_id"]] for row in rows]
     cameras = _cameras(folder, subject, of_row)
@@ -96,9 +96,12 @@ def _people(folder: Path, subject: int, split: str, body: str) -> list[ImagePers
     return people
 
 
-def _wanted(image: Mapping[str, Any], split: str) -> bool:
+def _wanted(image: Mapping[str, Any], split: str, path: Path) -> bool:
+    frame = image["frame_idx"]
+    if not isinstance(frame, int):
+        raise DatasetError(f"{path}: frame_idx of image {image['id']} must be a whole number, got {frame!r}; {_GET}")
     in_front = split == "train" or str(image["cam_idx"]) == _TEST_CAMERA
-    return in_front and int(image["frame_idx"]) % _EVERY[split] == 0
+    return in_front and frame % _EVERY[split] == 0
 
 
 def _cameras(

@@ -50,8 +50,8 @@ def read(folder: Path, split: str = "", *, allow_pickle: bool = False, body: str
 def _order(content: Mapping[str, Any], path: Path) -> np.ndarray:
     """(30,) where each joint stands in the file."""
     rows = rows_of(content, "categories", ("keypoints",), path, _GET)
-    names = list(rows[0]["keypoints"]) if rows else []
-    if sorted(names) != sorted(SMPL30):
+    names = rows[0]["keypoints"] if rows else None
+    if not isinstance(names, list) or sorted(map(str, names)) != sorted(SMPL30):
         raise DatasetError(f"{path}: the keypoints of its category must be {', '.join(SMPL30)}; {_GET}")
     return np.array([names.index(name) for name in SMPL30])
 
@@ -68,6 +68,7 @@ def _people(
     pose = numbers((row["smpl"]["pose"] for row in rows), (len(SMPL24), 3), "smpl pose", path)
     shape = numbers((row["smpl"]["shape"] for row in rows), (SHAPES,), "smpl shape", path)
     boxes_px = numbers((row["bbox"] for row in rows), (4,), "bbox", path)
+    share = numbers((row.get("visible_share", 1.0) for row in rows), (), "visible_share", path)
     image_of = [row["image_id"] for row in rows]
     kpts_px, labelled, hidden = keypoints[..., :2], keypoints[..., 2] > 0, keypoints[..., 2] == _HIDDEN
     near = overlapping(boxes_px, image_of)
@@ -87,7 +88,7 @@ def _people(
             fit_ok=True,
             subject=str(row["subject"]),
             box_px=boxes_px[person],
-            visible_share=float(row.get("visible_share", 1.0)),
+            visible_share=float(share[person]),
             others_px=kpts_px[near[person]],
             others_labelled=labelled[near[person]],
         )

@@ -40,7 +40,7 @@ def test_rendered_people_are_read_as_written(tmp_path: Path, content: dict[str, 
         assert person.edge_path == tmp_path / image["edge_file"]
         assert (person.width, person.height, person.camera.K[0, 0]) == (WIDTH, HEIGHT, FOCAL)
         assert (person.split, person.scene, person.subject) == (image["split"], str(image["id"]), "s1")
-        assert person.visible_share == row["visible_share"]
+        assert person.visible_share == pytest.approx(row["visible_share"])
         assert person.has_3d
         assert person.fit_ok
         np.testing.assert_allclose(person.kpts_px, keypoints[:, :2], rtol=FLOAT32)
@@ -168,7 +168,7 @@ def _no_rows(content: dict[str, Any]) -> None:
         pytest.param(_names, "keypoints of its category must be pelvis", id="names"),
         pytest.param(_camera, "image 0 has no camera", id="focal length 0"),
         pytest.param(_no_camera, "image 0 has no camera", id="no camera"),
-        pytest.param(_size, "image 0 has no camera", id="size"),
+        pytest.param(_size, "image 0 must have whole numbers as width and height", id="size"),
         pytest.param(_list_as_id, r"the id of images\[0\] must be a number or a text, got \[\]", id="list as id"),
         pytest.param(_no_smpl, "smpl must have pose and shape", id="no pose"),
         pytest.param(_no_box, r"lacks the key 'bbox' under annotations\[2\]", id="no box"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from occpose_core.body.files import read_body
 from occpose_core.body.joints import H36M17_IN_SMPL30, SMPL30, available30
 from occpose_core.camera import px_from_cam
 from occpose_core.dataset import DatasetError
+from occpose_core.errors import OccposeError
 from occpose_core.imagesets import IMAGE_SETS, ImagePerson, read_image_set
 from occpose_core.imagesets.coco import COCO, CROWDPOSE, MPII, Files
 from occpose_core.imagesets.fits import fit_error_m, fit_error_px, fitted_joints_m
@@ -29,11 +32,13 @@ from tests.core.image_set_files import (
     bodies,
     joints17_m,
     projected,
+    rendered_content,
     touch,
     write_coco,
     write_h36m,
     write_json,
     write_muco,
+    write_rendered,
 )
 from tests.tolerances import FLOAT32
 from tests.training.pw3d_files import FRAMES, K, cam_m, people, sequence, write_3dpw
@@ -389,3 +394,53 @@ def test_people_of_the_small_sets_stand_upright() -> None:
     assert joints_m[H36M17.index("head_top"), 1] < joints_m[H36M17.index("left_ankle"), 1] - 1.0
     assert np.linalg.det(FACING) == pytest.approx(1.0)
     assert CENTRE == ((WIDTH - 1) / 2, (HEIGHT - 1) / 2)
+
+
+def _places(content: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Keys and indices of everything in a JSON file; of lists the first entries."""
+    yield place
+    listed = content[:3] if isinstance(content, list) else ()
+    for key, value in content.items() if isinstance(content, dict) else enumerate(listed):
+        yield from _places(value, (*place, key))
+
+
+def _damaged(content: Any, place: tuple[Any, ...], junk: Any) -> Any:
+    if not place:
+        return junk
+    copied = json.loads(json.dumps(content))
+    inner = copied
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = junk
+    return copied
+
+
+JUNK = (None, "x", "", [], {}, [[]], [None], -1, 3.5, True, math.nan, math.inf, 10**30)
+
+
+@pytest.mark.parametrize(
+    "name, write",
+    [
+        ("rendered", lambda folder: write_rendered(folder, rendered_content([0, 0], ["train"]))),
+        ("coco", lambda folder: write_coco(folder, COCO, "train")),
+        ("h36m", lambda folder: write_h36m(folder, [0], told=True)),
+        ("muco", write_muco),
+    ],
+)
+def test_damaged_files_end_in_a_sentence_or_in_people(tmp_path: Path, name: str, write: Callable[[Path], Path]) -> None:
+    rng = np.random.default_rng(0)
+    refused = 0
+    for path in sorted(write(tmp_path).rglob("*.json")):
+        whole = path.read_text()
+        content = json.loads(whole)
+        places = list(_places(content))
+        for _ in range(60):
+            place, junk = places[rng.integers(len(places))], JUNK[rng.integers(len(JUNK))]
+            path.write_text(json.dumps(_damaged(content, place, junk)))
+            try:
+                read_image_set(name, tmp_path, "train", body="" if name == "h36m" else "capsules", may_be_empty=True)
+            except OccposeError as error:
+                refused += 1
+                assert "\n" not in str(error), (place, junk)
+        path.write_text(whole)
+    assert refused > 10
