@@ -35,7 +35,7 @@ def smpl_like() -> dict[str, Any]:
     """Numbers of the size and kind of SMPL's: 6890 vertices, 300 shape components, no regressors of ours."""
     rng = np.random.default_rng(0)
     weights = rng.random((SMPL_VERTICES, 24))
-    regressor = sparse.random(24, SMPL_VERTICES, density=0.002, format="csc", rng=rng)
+    regressor = sparse.csc_matrix(rng.random((24, SMPL_VERTICES)) * (rng.random((24, SMPL_VERTICES)) < 0.002))
     return {
         "v_template": rng.normal(size=(SMPL_VERTICES, 3)),
         "shapedirs": rng.normal(size=(SMPL_VERTICES, 3, 11)),
