@@ -1,9 +1,8 @@
-"""The body layer bends as linear blend skinning says, keeps single precision, and goes through ONNX."""
+"""The body layer bends as linear blend skinning says, and keeps single precision. test_sefd_export.py exports it."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from scipy.spatial.transform import Rotation
 torch = pytest.importorskip("torch")
 pytest.importorskip("smplx")
 
-from torch import Tensor, nn  # noqa: E402
+from torch import Tensor  # noqa: E402
 
 from occpose_core.body.capsules import capsule_body  # noqa: E402
 from occpose_core.body.files import BodyFileError  # noqa: E402
@@ -181,35 +180,6 @@ def test_strided_rotations_are_taken() -> None:
     columns_first = rotations.mT.contiguous().mT
     assert not columns_first.is_contiguous()
     torch.testing.assert_close(MODEL(columns_first, shape).vertices_m, MODEL(rotations, shape).vertices_m)
-
-
-class _Flat(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = MODEL
-
-    def forward(self, rotations: Tensor, shape: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.body(rotations, shape))
-
-
-def test_onnx_gives_the_same_for_any_number_of_people(tmp_path: Path) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
-    batch = torch.export.Dim("batch", min=1, max=64)
-    program = torch.onnx.export(
-        _Flat().eval(),
-        random_pose(0),
-        input_names=["rotations", "shape"],
-        dynamo=True,
-        dynamic_shapes={"rotations": {0: batch}, "shape": {0: batch}},
-        verbose=False,
-    )
-    program.save(tmp_path / "body.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "body.onnx", providers=["CPUExecutionProvider"])
-    for people in (1, 3, 5):
-        rotations, shape = random_pose(people, people)
-        answer = session.run(None, {"rotations": rotations.numpy(), "shape": shape.numpy()})
-        for found, expected in zip(answer, MODEL(rotations, shape), strict=True):
-            np.testing.assert_allclose(found, expected.numpy(), atol=5e-6)
 
 
 def test_without_smplx_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
