@@ -11,7 +11,8 @@ remember of it, the state of each person. Its answers are the same, and a live s
 the whole window as the input.
 
 A model that takes images gives a body besides; its triangles go into the file. `--body` says where the files of the
-body model are, if they have moved since the training.
+body model are, if they have moved since the training. `--edge-network` is the network that makes its edge maps, where
+they are of a kind that needs one; it becomes part of the file.
 
 The answers are compared with torch's on random, masked and detected people. `--engine` has the file built by TensorRT
 too: for the GPU of this machine, into the cache that the node takes it from, and compared once more; or, with
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--filling", metavar="MODEL", help="checkpoint of the filling network to put before this lifter")
     add("--name", help="name of the exported model (default: the checkpoint's)")
     add("--body", type=Path, metavar="DIR", help="folder of the body model's files, for a model that takes images")
+    add("--edge-network", type=Path, metavar="FILE", help="ONNX file of the network that makes its edge maps")
     add("--precision", choices=PRECISIONS, default="fp32", help="that layers compute in (default: fp32)")
     add("--half-weights", action="store_true", help="store large weights in half precision")
     add("--windowed", action="store_true", help="do not make a streaming model of one with a window")
@@ -118,8 +120,9 @@ def _check_fits(args: argparse.Namespace, info: ModelInfo) -> None:
         raise OccposeError(
             f"{args.engine} does not run models that take images; --compute-capability 8.9 sees whether one builds"
         )
-    if args.body and not info.image_size:
-        raise OccposeError(f"model {info.name} takes no images and has no body model: leave out --body")
+    for option, given in (("--body", args.body), ("--edge-network", args.edge_network)):
+        if given and not info.image_size:
+            raise OccposeError(f"model {info.name} takes no images: leave out {option}")
 
 
 def _export(args: argparse.Namespace, model: Any, info: ModelInfo, path: Path) -> ModelInfo:
@@ -128,7 +131,7 @@ def _export(args: argparse.Namespace, model: Any, info: ModelInfo, path: Path) -
     from occpose_core.export.images import export_image_model
 
     if info.image_size:
-        return export_image_model(model, info, path, args.half_weights, args.precision)
+        return export_image_model(model, info, path, args.half_weights, args.precision, args.edge_network)
     streaming = can_stream(model) and not args.windowed
     return export_onnx(model, info, path, args.half_weights, streaming, args.precision)
 

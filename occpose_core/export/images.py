@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import os
 from collections.abc import Iterator
@@ -17,11 +16,14 @@ from torch.nn.functional import interpolate
 
 from occpose_core.checkpoint import BODY_OUTPUTS, METADATA_KEY, ModelInfo
 from occpose_core.checksum import with_checksum
+from occpose_core.errors import OccposeError
 from occpose_core.export import deployment_twin
 from occpose_core.export.comparison import TOLERANCES_M, Differences, ExportError
+from occpose_core.export.edge_network import with_edge_network
 from occpose_core.export.films import probes
 from occpose_core.export.graph import OPSET, count_nodes, traced
 from occpose_core.export.half import compute_in_half, store_half
+from occpose_core.models.edges import EDGE_NETWORKS, edge_source
 from occpose_core.models.sefd import Sefd
 from occpose_core.runtime.image_engine import EDGE_INPUT, FACES_KEY, IMAGE_INPUTS, ImageEngine, text_of_faces
 from occpose_core.runtime.onnx_image_engine import OnnxImageEngine
@@ -45,13 +47,24 @@ class _Graph(nn.Module):
 
 
 def export_image_model(
-    model: Sefd, info: ModelInfo, path: Path, half_weights: bool = False, precision: str = "fp32"
+    model: Sefd,
+    info: ModelInfo,
+    path: Path,
+    half_weights: bool = False,
+    precision: str = "fp32",
+    edge_network: Path | None = None,
 ) -> ModelInfo:
     """Write an image model to an ONNX file for any number of people, and compare ONNX Runtime with torch on it.
 
-    Options and result are those of export_onnx. Networks whose edge map is none of their own have one more input, the
-    map. Raises ExportError if answers differ by more than TOLERANCES_M, in their own units.
+    Options and result are those of export_onnx. edge_network: ONNX file of the network that makes the edge maps, for a
+    model whose kind of edges needs one; it becomes part of the file. Without it such models, and teachers, have one
+    more input, the map. Raises ExportError if answers differ by more than TOLERANCES_M, in their own units, and
+    OccposeError if the edge network does not fit.
     """
+    kind = model.config.edge
+    if edge_network and kind not in EDGE_NETWORKS:
+        raise OccposeError(f"model {info.name} has edges of the kind {kind!r}, which takes no network: leave it out")
+    model.eval()
     twin: Any = deployment_twin(model, half_weights)
     if half_weights:  # of millimetres and centimetres; the body at rest stays as it is
         for table in (twin.body.correctives_m, twin.body.shapes_m):
@@ -64,6 +77,9 @@ def export_image_model(
         compute_in_half(proto)
     if half_weights:
         store_half(proto)
+    if edge_network:
+        proto = with_edge_network(proto, kind, edge_network, model.config.image_size)
+        twin.edges = model.edges = edge_source(kind, edge_network)
     temporary = path.with_name(f".{path.name}.tmp.onnx")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -122,7 +138,7 @@ def _compared(engine: ImageEngine, twin: Sefd, model: Sefd, info: ModelInfo) -> 
     deployed, trained = Differences(), Differences()
     for film, given in _films(model):
         answer = engine.run(*(each.numpy() for each in given.values()))
-        for differences, reference in ((deployed, twin), (trained, copy.deepcopy(model).eval())):
+        for differences, reference in ((deployed, twin), (trained, model)):
             expected = _asked(reference, given)
             _check_finite(expected)
             for name, values in expected.items():

@@ -11,10 +11,14 @@ import pytest
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
+import onnxruntime  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from occpose_core.errors import OccposeError  # noqa: E402
+from occpose_core.export.edge_network import with_edge_network  # noqa: E402
+from occpose_core.export.graph import OPSET  # noqa: E402
 from occpose_core.models.edges import EDGE_NETWORKS, EDGES, canny_edges, edge_source, no_edges  # noqa: E402
+from tests.tolerances import ENGINE  # noqa: E402
 
 SIZE = 64
 
@@ -41,6 +45,21 @@ def network(path: Path, weights: np.ndarray, scale: int = 1) -> Path:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def summing() -> onnx.ModelProto:
+    """A model of an image and its edge map: red plus edges."""
+    rows = numpy_helper.from_array(np.array([0]), "rows")
+    nodes = [
+        helper.make_node("Gather", ["image", "rows"], ["red"], axis=1),
+        helper.make_node("Add", ["red", "edge"], ["sum"]),
+    ]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", None, SIZE, SIZE])
+        for name in ("image", "edge", "sum")
+    ]
+    graph = helper.make_graph(nodes, "sum", values[:2], values[2:], [rows])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
 
 
 @pytest.mark.parametrize(("size", "width"), [(256, 5), (128, 3), (32, 3)])
@@ -110,6 +129,35 @@ def test_parts_become_numbers_between_0_and_1(weights: np.ndarray, expected: flo
 def test_smaller_maps_are_enlarged_to_the_image(tmp_path: Path) -> None:
     edges = edge_source("see", network(tmp_path / "small.onnx", np.array([[1.0, 0, 0]]), scale=4))(step())
     assert torch.equal(edges, step()[:, :1])
+
+
+@pytest.mark.parametrize("kind", list(EDGE_NETWORKS))
+def test_a_network_that_is_joined_to_a_model_makes_the_same_maps(kind: str, tmp_path: Path) -> None:
+    weights = np.array([[0.003, -0.002, 0.001], [0.001, 0.001, 0.002]])[: 2 if kind == "parsing" else 1]
+    path = network(tmp_path / "edges.onnx", weights, scale=2)
+    joined = with_edge_network(summing(), kind, path, SIZE)
+    onnx.checker.check_model(joined)
+    assert [each.name for each in joined.graph.input] == ["image"]
+    image = torch.rand((3, 3, SIZE, SIZE), generator=torch.Generator().manual_seed(0))
+    session = onnxruntime.InferenceSession(joined.SerializeToString(), providers=["CPUExecutionProvider"])
+    expected = image[:, :1] + edge_source(kind, path)(image)
+    np.testing.assert_allclose(session.run(None, {"image": image.numpy()})[0], expected.numpy(), rtol=0, atol=ENGINE)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        pytest.param(None, "no edge network at ", id="missing"),
+        pytest.param(b"nonsense", "is no ONNX file that can be joined: ", id="nonsense"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused(content: bytes | None, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "edges.onnx"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(OccposeError, match=says) as raised:
+        with_edge_network(summing(), "hed", path, SIZE)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from occpose_core.checkpoint import save_checkpoint  # noqa: E402
 from occpose_core.cli import main  # noqa: E402
 from occpose_core.export import deployment_twin  # noqa: E402
 from occpose_core.export.comparison import ExportError  # noqa: E402
+from occpose_core.export.engines import plan_sizes  # noqa: E402
 from occpose_core.export.graph import traced  # noqa: E402
 from occpose_core.export.images import examples, export_image_model, pictures  # noqa: E402
 from occpose_core.models import describe  # noqa: E402
@@ -157,6 +158,7 @@ def test_a_network_whose_answers_are_not_finite_is_not_exported(tmp_path: Path) 
         pytest.param(["--windowed"], "has no window: leave out --windowed", id="window"),
         pytest.param(["--filling", "filling"], "needs no filling network: leave out --filling", id="filling"),
         pytest.param(["--body", "nowhere"], "SMPL_NEUTRAL", id="no body files"),
+        pytest.param(["--edge-network", "n.onnx"], "edges of the kind 'given', which takes no network", id="edges"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_in_one_sentence(
@@ -167,15 +169,13 @@ def test_options_that_do_not_fit_are_refused_in_one_sentence(
     assert says in said and said.count("\n") == 1 and not list(tmp_path.iterdir())
 
 
-def test_a_lifter_has_no_body_to_find(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export", "lcn", "--out", str(tmp_path), "--body", "smpl"]) == 2
-    assert "takes no images and has no body model: leave out --body" in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["--body", "--edge-network"])
+def test_a_lifter_has_neither_body_nor_edges(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "lcn", "--out", str(tmp_path), option, "file"]) == 2
+    assert f"model lcn takes no images: leave out {option}" in capsys.readouterr().err
 
 
-def test_it_builds_for_gpus_that_are_elsewhere(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_builds_for_gpus_that_are_elsewhere(exported: tuple[Path, str]) -> None:
     pytest.importorskip("tensorrt_rtx")
-    options = ["--engine", "tensorrt-rtx", "--compute-capability", "8.9"]
-    assert main(["export", str(checkpoint), "--out", str(tmp_path), *options]) == 0
-    assert "builds for compute capability 8.9" in capsys.readouterr().out
+    sizes = plan_sizes(exported[0], load_image_model(exported[0]).info, ((8, 9),))
+    assert sizes["8.9"] > 1e5
