@@ -67,6 +67,13 @@ def test_score_and_features_are_what_torch_finds_between_cells() -> None:
     torch.testing.assert_close(sample(features, kpts), expected, rtol=0, atol=FLOAT32)
 
 
+def test_mirrored_joints_give_mirrored_maps() -> None:
+    kpts, seen = volumes(2, 5, 2) / 4, volumes(2, 5) > -1
+    expected = gaussian_maps(kpts, seen, CELLS, 1.5).flip(-1)
+    mirrored = gaussian_maps(kpts * torch.tensor([-1.0, 1.0]), seen, CELLS, 1.5)
+    torch.testing.assert_close(mirrored, expected, rtol=0, atol=FLOAT32)
+
+
 def test_mirrored_volumes_give_mirrored_places() -> None:
     logits = volumes(3, 2, 4, 8, 8)
     places, score = soft_argmax(logits)
