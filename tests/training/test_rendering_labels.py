@@ -10,7 +10,6 @@ import pytest
 
 pytest.importorskip("embreex")
 pytest.importorskip("kornia")
-pytest.importorskip("smplx")
 
 import torch
 from scipy.spatial.transform import Rotation

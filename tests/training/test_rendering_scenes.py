@@ -10,7 +10,6 @@ import pytest
 
 pytest.importorskip("embreex")
 pytest.importorskip("kornia")
-pytest.importorskip("smplx")
 
 from occpose_core.body.layer import BodyModel
 from occpose_core.dataset import SPLITS, DatasetError, read_sequences

@@ -14,7 +14,6 @@ import pytest
 
 pytest.importorskip("embreex")
 pytest.importorskip("kornia")
-pytest.importorskip("smplx")
 
 from occpose_core.camera import px_from_cam
 from occpose_core.files import OutputError

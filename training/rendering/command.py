@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from functools import cache, partial
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def render(plan: Plan, folder: Path, workers: int, report: Callable[[str], None]
     """Render a set, or what is missing of it; returns the number of labelled people, None if it was whole already.
 
     Raises RaycastError or EdgesError without Embree or Kornia, DatasetError if the motion is unreadable or lacks a
-    split, OutputError if the folder holds another set.
+    split, OutputError if the folder holds another set, RenderingError if a process died.
     """
     need_embree()
     need_canny()
@@ -54,11 +55,16 @@ def _in_turn(studio: Studio, chunks: Sequence[Chunk]) -> Iterator[int]:
 def _side_by_side(plan: Plan, folder: Path, chunks: Sequence[Chunk], workers: int) -> Iterator[int]:
     """In processes that are started anew, as those that are forked inherit the threads of torch in any state."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    left_to_us = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal
+    with ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=left_to_us) as pool:
         waiting = [pool.submit(_make, plan, folder, chunk) for chunk in chunks]
         try:
             for done in as_completed(waiting):
                 yield done.result()
+        except BrokenExecutor as error:
+            raise RenderingError(
+                "a process ended early, perhaps for want of memory; start again with fewer --workers"
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -77,6 +83,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not above 0")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is below 0")
     return value
 
 
@@ -128,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar=tuple(split.upper() for split in SPLITS),
         help="shares of the pictures for " + ", ".join(SPLITS) + " (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="other pictures for another (default: %(default)s)")
+    parser.add_argument("--seed", type=_seed, default=0, help="other pictures for another (default: %(default)s)")
     parser.add_argument("--workers", type=_positive, default=2, help="processes (default: %(default)s)")
     args = parser.parse_args(argv)
     people = render(_plan(args), args.out, args.workers, partial(print, flush=True))

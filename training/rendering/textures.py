@@ -23,7 +23,7 @@ class Texture:
     phases: np.ndarray
 
     def at(self, points_m: np.ndarray, vertex: np.ndarray | None = None) -> np.ndarray:
-        """(N, 3) RGB of points (N, 3) m in the object's own frame."""
+        """(N, 3) RGB of points (N, 3) m in the object's own frame; to clothes alone it matters which vertex is near."""
         share = PATTERNS[self.pattern](points_m @ self.axes.T * self.per_metre, self.phases)
         return np.asarray(self.colours[0] * (1.0 - share[:, None]) + self.colours[1] * share[:, None])
 
