@@ -38,7 +38,11 @@ from occpose_core.occlusion import PATTERNS
 from occpose_core.report import text_table, write_html, write_json
 from occpose_core.runtime import BACKENDS, Engine, load, model_path
 from occpose_core.simulation import INPUTS, RIGS
-from occpose_core.skeleton import SKELETONS
+from occpose_core.skeleton import H36M17, SKELETONS
+
+# Options that say something of recordings or of images alone, and their values if nobody does.
+_OF_RECORDINGS: dict[str, Any] = {"pattern": None, "pool": False, "rig": None, "mode": "causal", "rate": 30.0}
+_OF_IMAGES: dict[str, Any] = {"image_set": "rendered", "layout": H36M17.name, "body": None, "allow_pickle": False}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,24 +65,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="2D keypoints (default: noisy; of images detector)",
     )
     add("--rig", nargs="+", action="extend", choices=list(RIGS), help="simulated cameras (default: held-out)")
-    add("--mode", choices=MODES, default="causal", help="causal: no future, the newest frame is scored (default)")
+    add("--mode", choices=MODES, help="causal: no future, the newest frame is scored (default)")
     add(
         "--split",
         choices=IMAGE_SPLITS,
         default="test",
         help="subjects (default: test); select models on val, never on test",
     )
-    add("--rate", type=_positive(float), default=30.0, metavar="HZ", help="frames a second (default: 30)")
+    add("--rate", type=_positive(float), metavar="HZ", help="frames a second (default: 30)")
     add("--max-frames", type=_positive(int), metavar="N", help="score at most N frames, or people, spread over all")
     add("--seed", type=_seed, default=0, help="of cameras, noise and masks (default: 0, the published one)")
     add("--json", type=Path, metavar="FILE", help="write every figure")
     add("--html", type=Path, metavar="FILE", help="write tables and curves")
     add("--force", action="store_true", help="overwrite existing files")
     of_images: Any = parser.add_argument_group("with --images").add_argument
-    of_images("--image-set", choices=list(IMAGE_SETS), default="rendered", help="kind of set (default: %(default)s)")
-    of_images("--layout", choices=sorted(SKELETONS), default="h36m17", help="of the detector (default: %(default)s)")
+    of_images("--image-set", choices=list(IMAGE_SETS), help="kind of set (default: %(default)s)")
+    of_images("--layout", choices=sorted(SKELETONS), help="of the detector (default: %(default)s)")
     of_images("--body", type=Path, metavar="FOLDER", help="SMPL's files, for sets that have its parameters")
     of_images("--allow-pickle", action="store_true", help="open a set's pickled files, which you trust")
+    parser.set_defaults(**_OF_RECORDINGS, **_OF_IMAGES)
 
 
 def _positive(kind: type[float]) -> Any:
@@ -106,6 +111,9 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print, write. Raises OccposeError for anything that the user can mend."""
     for path in filter(None, (args.json, args.html)):
         refuse_existing(path, args.force)
+    others, has = (_OF_RECORDINGS, "--images") if args.images else (_OF_IMAGES, "--data")
+    if foreign := [f"--{name.replace('_', '-')}" for name, usual in others.items() if getattr(args, name) != usual]:
+        raise EvaluationError(f"{', '.join(foreign)} has no meaning with {has}: leave it out")
     if args.images:
         from occpose_core.image_evaluation import evaluate_images
 

@@ -19,7 +19,7 @@ from occpose_core.runtime.image_engine import BodyAnswer
 from tests.core.tiny_body import tiny_body
 from tests.training.rendered_files import write_rendered
 
-pytest.importorskip("smplx", reason="pip install 'occpose[sefd]'")
+pytest.importorskip("torch")
 PEOPLE = 12
 UNTURNED = np.eye(3)
 
@@ -259,6 +259,7 @@ def test_the_command_prints_and_writes_the_metrics(tiny, folder, tmp_path, capsy
         pytest.param(["--body", "there"], "has bodies of the kind 'capsules': leave --body out", id="a body too many"),
         pytest.param(["--input", "noisy"], "no 2D input 'noisy'", id="another input"),
         pytest.param(["--input", "gt", "detector"], "one 2D input at a time", id="two inputs"),
+        pytest.param(["--rig", "train", "--rate", "25"], "--rig, --rate has no meaning with --images", id="a rig"),
         pytest.param(["--split", "train"], "has no people of split 'train'", id="nobody"),
         pytest.param(["--model", "stream-s"], "a model is given twice", id="a model twice"),
         pytest.param(["--model", "filling"], "is no model for single frames", id="no lifter"),
@@ -282,6 +283,11 @@ def test_sets_with_bodies_of_smpl_ask_for_its_files(tiny, folder, tmp_path, caps
     assert "name the folder of SMPL's files with --body" in capsys.readouterr().err
     assert run(tiny, other, "--body", str(tmp_path)) == 2
     assert "smpl.is.tue.mpg.de" in capsys.readouterr().err
+
+
+def test_options_of_images_have_no_meaning_for_recordings(capsys):
+    assert main(["evaluate", "--model", "stream-s", "--data", "motion.npz", "--layout", "coco17"]) == 2
+    assert "--layout has no meaning with --data: leave it out" in capsys.readouterr().err
 
 
 def test_recordings_or_images_are_needed(capsys):

@@ -230,4 +230,4 @@ def test_documented_commands_have_valid_options(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     evaluate_command.add_arguments(parser)
     args = parser.parse_args(arguments[1:])
-    assert figure_patterns(args.pattern)
+    assert args.images or figure_patterns(args.pattern)
