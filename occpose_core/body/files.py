@@ -247,5 +247,8 @@ def _smpl_head_vertices() -> list[int]:
 
 
 def missing_smplx(error: ImportError) -> BodyFileError:
-    """What to say where a body model is wanted and its library is not there."""
-    return BodyFileError(f"a body model needs a package that is not here ({error}); run: pip install 'occpose[sefd]'")
+    """What to say where SMPL's files are wanted and their library is not there."""
+    return BodyFileError(
+        f"SMPL's files need the package smplx, which is not here ({error}); accept its licence"
+        f" (docs/dependencies.md) and run: pip install 'occpose[smpl]'; the body {CAPSULES!r} needs neither"
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from occpose_core.body.files import CAPSULES, missing_smplx, read_body
 from occpose_core.body.joints import SMPL24, SMPL_PARENTS
+from occpose_core.body.skinning import skin
 
 _PARENTS = np.array(SMPL_PARENTS)
 
@@ -27,10 +29,12 @@ class BodyPose(NamedTuple):
 
 
 class BodyModel(nn.Module):
-    """Linear blend skinning (Loper et al., SMPL: A Skinned Multi-Person Linear Model, 2015), by smplx.
+    """Linear blend skinning (Loper et al., SMPL: A Skinned Multi-Person Linear Model, 2015).
 
-    source, gender: what files.read_body takes. Nothing in it is learned or goes into checkpoints. faces: (F, 3)
-    int64 numpy. Raises BodyFileError if the model's file or smplx is missing.
+    source, gender: what files.read_body takes. SMPL's own files are bent by smplx, the capsules by skinning.skin: it is
+    the same arithmetic, but the licence of smplx forbids networks for commercial use that are trained through it.
+    Nothing in it is learned or goes into checkpoints. faces: (F, 3) int64 numpy. Raises BodyFileError if the model's
+    file is missing, or smplx where it is needed.
     """
 
     vertices_m: Tensor
@@ -43,7 +47,7 @@ class BodyModel(nn.Module):
 
     def __init__(self, source: str | Path = CAPSULES, gender: str = "neutral") -> None:
         super().__init__()
-        _skinning()
+        self._skin = skin if str(source) == CAPSULES else _smplx_skin()
         body = read_body(source, gender)
         self.faces: np.ndarray = body.faces
         arrays = {
@@ -68,16 +72,14 @@ class BodyModel(nn.Module):
         return self._posed(rotations, shape)
 
     def _posed(self, rotations: Tensor, shape: Tensor) -> BodyPose:
-        vertices, joints = _skinning()(
+        vertices, joints = self._skin(
             shape.expand(rotations.shape[0], -1),  # tells the exporter that there are as many of both
             rotations.contiguous(),
             self.vertices_m,
             self.shapes_m,
             self.correctives_m,
             self.joint_regressor,
-            _PARENTS,
             self.weights,
-            pose2rot=False,
         )
         head = self.head_regressor @ vertices
         pelvis = joints[:, :1]
@@ -88,9 +90,15 @@ class BodyModel(nn.Module):
         )
 
 
-def _skinning() -> Any:
+def _smplx_skin() -> Callable[..., tuple[Tensor, Tensor]]:
+    """smplx's skinning, with the arguments of skinning.skin."""
     try:
         from smplx.lbs import lbs
     except ImportError as error:
         raise missing_smplx(error) from error
-    return lbs
+
+    def bend(*arguments: Tensor) -> tuple[Tensor, Tensor]:
+        vertices_m, joints_m = lbs(*arguments[:-1], _PARENTS, arguments[-1], pose2rot=False)
+        return vertices_m, joints_m
+
+    return bend

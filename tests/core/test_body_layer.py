@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,11 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("smplx")
 
 from torch import Tensor  # noqa: E402
 
 from occpose_core.body.capsules import capsule_body  # noqa: E402
-from occpose_core.body.files import BodyFileError  # noqa: E402
+from occpose_core.body.files import BodyFileError, write_body  # noqa: E402
 from occpose_core.body.joints import H36M17_IN_SMPL30, SMPL24, SMPL30_MIRROR, SMPL_PARENTS, smpl30_index  # noqa: E402
 from occpose_core.body.layer import BodyModel  # noqa: E402
 
@@ -182,8 +182,18 @@ def test_strided_rotations_are_taken() -> None:
     torch.testing.assert_close(MODEL(columns_first, shape).vertices_m, MODEL(rotations, shape).vertices_m)
 
 
-def test_without_smplx_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("smplx", "smplx.lbs"):
+def test_files_of_smpl_are_bent_by_smplx_to_the_same_body(tmp_path: Path) -> None:
+    pytest.importorskip("smplx")
+    write_body(tmp_path, capsule_body())
+    rotations, shape = random_pose(0)
+    for one, other in zip(BodyModel(tmp_path)(rotations, shape), MODEL(rotations, shape), strict=True):
+        torch.testing.assert_close(one, other, atol=2e-6, rtol=0)
+
+
+def test_without_smplx_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_body(tmp_path, capsule_body())
+    for name in ("smplx", "smplx.lbs", "smplx.vertex_ids"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(BodyFileError, match=r"pip install 'occpose\[sefd\]'"):
-        BodyModel()
+    with pytest.raises(BodyFileError, match=r"pip install 'occpose\[smpl\]'"):
+        BodyModel(tmp_path)
+    BodyModel()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("smplx", reason="pip install 'occpose[sefd]'")
+pytest.importorskip("smplx", reason="pip install 'occpose[smpl]'")
 
 from occpose_core.body.capsules import capsule_body
 from occpose_core.body.files import BodyFileError, write_body

@@ -31,7 +31,7 @@ def paper_form(config: dict[str, Any]) -> dict[str, Any]:
 def test_a_built_model_is_what_its_entry_says(entry: Entry) -> None:
     pytest.importorskip("torch")
     if entry.image_size:
-        pytest.importorskip("smplx")
+        pytest.importorskip("kornia")
     from occpose_core.models import build, describe
 
     model = build(entry.family, entry.config)

@@ -56,7 +56,6 @@ def body_error_m(person: ImagePerson) -> float:
 
 def test_joints_of_fits_are_those_of_the_body_model() -> None:
     torch = pytest.importorskip("torch")
-    pytest.importorskip("smplx")
     from scipy.spatial.transform import Rotation
 
     from occpose_core.body.layer import BodyModel

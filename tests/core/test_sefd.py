@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("smplx")
 pytest.importorskip("kornia")
 
 from occpose_core.body.files import BodyFileError  # noqa: E402

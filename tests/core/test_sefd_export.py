@@ -13,7 +13,6 @@ import onnxruntime
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("smplx")
 pytest.importorskip("kornia")
 
 from occpose_core.checkpoint import save_checkpoint  # noqa: E402

@@ -28,7 +28,7 @@ SMALL = {
     "render": ["--images=6", "--workers=1"],
 }
 # what a command needs beside `train`
-EXTRAS = {"render": ("embreex", "kornia", "smplx")}
+EXTRAS = {"render": ("embreex", "kornia")}
 MOCAP = ["--data.validation_windows=8"]
 
 

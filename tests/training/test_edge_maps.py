@@ -12,7 +12,6 @@ import pytest
 
 pytest.importorskip("embreex")
 pytest.importorskip("kornia")
-pytest.importorskip("smplx")
 
 from occpose_core.body.layer import BodyModel
 from occpose_core.imagesets import EVERYBODY, ImagePerson, read_image_set

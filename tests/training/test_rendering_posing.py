@@ -13,7 +13,6 @@ from tests.training.stage import standing
 from training.rendering.posing import pose_body
 
 pytest.importorskip("torch")
-pytest.importorskip("smplx")
 
 from occpose_core.body.layer import BodyModel
 from training.rendering.people import Actors
