@@ -55,4 +55,4 @@ def geodesic_deg(rotations: Tensor, others: Tensor) -> Tensor:
 
 
 def _missing(error: ImportError) -> OccposeError:
-    return OccposeError(f"body models need the package {error.name!r}: pip install 'occpose[sefd]'")
+    return OccposeError(f"axes of rotations need the package {error.name!r}: pip install 'occpose[sefd]'")
