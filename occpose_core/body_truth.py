@@ -66,7 +66,7 @@ class TrueBodyModel:
             import torch
         except ImportError as error:
             raise BodyTruthError(
-                f"true bodies need the package {error.name!r}: pip install 'occpose[train,sefd]'"
+                f"true bodies need the package {error.name!r}: pip install 'occpose[train]'"
             ) from error
         from occpose_core.body.layer import BodyModel
 

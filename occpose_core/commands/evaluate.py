@@ -13,7 +13,7 @@ others with the same 2D joints alone: errors of joints, surfaces (MPVPE) and rot
 
     occpose evaluate --model sefd.onnx stream-s --images rendered --split test
 
-docs/evaluation.md explains the patterns and how to read the tables, docs/sefd.md those of images.
+docs/evaluation.md explains the patterns, the people in images and how to read the tables.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,14 +11,17 @@ from scipy.spatial.transform import Rotation
 
 from occpose_core.body_evaluation import BodyErrors, BodyEvaluationError, Seen, errors_of, see
 from occpose_core.body_figures import figures_of, tables
-from occpose_core.body_truth import POSED, TrueBodyModel, orientations
+from occpose_core.body_truth import POSED, BodyTruthError, TrueBodyModel, orientations
 from occpose_core.camera import view_of
 from occpose_core.cli import main
 from occpose_core.imagesets import read_image_set
 from occpose_core.report import text_table
 from occpose_core.runtime.image_engine import BodyAnswer
 from tests.core.tiny_body import tiny_body
-from tests.training.rendered_files import write_rendered
+
+pytest.importorskip("torch", reason="pip install 'occpose[train]'")
+
+from tests.training.rendered_files import write_rendered  # noqa: E402
 
 pytest.importorskip("torch")
 PEOPLE = 12
@@ -283,6 +287,12 @@ def test_sets_with_bodies_of_smpl_ask_for_its_files(tiny, folder, tmp_path, caps
     assert "name the folder of SMPL's files with --body" in capsys.readouterr().err
     assert run(tiny, other, "--body", str(tmp_path)) == 2
     assert "smpl.is.tue.mpg.de" in capsys.readouterr().err
+
+
+def test_without_torch_there_are_no_true_bodies(images, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(BodyTruthError, match="need the package 'torch': pip install"):
+        TrueBodyModel(images)
 
 
 def test_options_of_images_have_no_meaning_for_recordings(capsys):
