@@ -21,9 +21,8 @@ from tests.core.tiny_body import tiny_body
 
 pytest.importorskip("torch", reason="pip install 'occpose[train]'")
 
-from tests.training.rendered_files import write_rendered  # noqa: E402
+from tests.training.rendered_files import write_rendered
 
-pytest.importorskip("torch")
 PEOPLE = 12
 UNTURNED = np.eye(3)
 
