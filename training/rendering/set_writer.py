@@ -31,7 +31,7 @@ from training.rendering.scenes import SIZE, Scene, draw_scene
 BODY = "capsules"
 ANNOTATIONS = "annotations.json"
 _PARTS, _PLAN = "parts", "plan.json"
-_CHUNK = 25  # pictures
+_CHUNK = 10  # pictures
 _JPEG_QUALITY = 92
 
 
