@@ -12,6 +12,7 @@ import pytest
 TORCH_ROOMS = (
     "occpose_core.body.layer",
     "occpose_core.body.rotations",
+    "occpose_core.body.skinning",
     "occpose_core.models",
     "occpose_core.checkpoint",
     "occpose_core.export",
