@@ -37,6 +37,7 @@ MIN_SCORE = 0.05  # below which a 2D joint is not seen
 
 _SIGMA = 2.5 / 64  # of the joints' maps, in widths of the crop
 _MIN_DEPTH_M = 1.0  # of a point that is projected
+_MAPS_GAIN = 10.0  # of the weights for the joints' maps at the start
 _HEAD_SD = 0.001  # of the last layers' weights at the start
 _FACING = (
     1.0,
@@ -111,6 +112,8 @@ class Sefd(nn.Module):
         self.backbone = ResNet(config.backbone, config.channels, config.widths, config.last_stride)
         stem, deep = config.widths[0], self.backbone.channels[-1]
         self.fusion = nn.Sequential(nn.Conv2d(stem + len(SMPL30), stem, 3, padding=1), nn.BatchNorm2d(stem), nn.ReLU())
+        with torch.no_grad():  # maps are nearly empty: unless they are loud, a fresh network takes long to hear them
+            self.fusion[0].weight[:, stem:] *= _MAPS_GAIN
         self.position = nn.Conv2d(deep, len(GRAPH15) * config.volume, 1)
         self.graph = JointGraph(deep + 4, config.graph)
         joints = len(GRAPH15) * config.graph
