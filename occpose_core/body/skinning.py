@@ -47,9 +47,11 @@ def skin(
     rest = joint_regressor @ shaped
     turns, joints = _chained(rotations, rest)
     # a vertex goes where the weighted mean of the joints' motions takes it: turned about each, and carried along
-    moves = torch.cat([turns, (joints - (turns @ rest[..., None])[..., 0])[..., None]], dim=-1)
-    mean = torch.einsum("vj,bjrc->bvrc", weights, moves)
-    return (mean[..., :3] @ corrected[..., None])[..., 0] + mean[..., 3], joints
+    carried = joints - (turns @ rest[..., None])[..., 0]
+    moves = torch.cat([turns, carried[..., None]], dim=-1).transpose(-1, -2).flatten(2)
+    x_axis, y_axis, z_axis, place = (weights @ moves).split(3, dim=-1)  # type: ignore[no-untyped-call]
+    x, y, z = corrected.split(1, dim=-1)
+    return x_axis * x + y_axis * y + z_axis * z + place, joints  # so many products of small matrices would be slow
 
 
 def _chained(rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
