@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from occpose_core.camera import px_from_cam
 from occpose_core.crops import CropError
@@ -11,7 +13,7 @@ from occpose_core.pipeline_config import PipelineConfig
 from occpose_core.runtime import load
 from occpose_core.runtime.image_engine import load_image_model
 from occpose_core.skeleton import H36M17
-from occpose_core.types import State
+from occpose_core.types import Keypoints2D, State
 from tests.core.cardboard import CAMERA, FIGURE, STATURE_M, CardboardEngine, standing
 from tests.core.tiny_body import CORNERS, tiny_body
 
@@ -80,15 +82,15 @@ def test_meshes_have_the_scale_and_the_place_of_their_skeletons(engine):
 
 
 @pytest.mark.parametrize(
-    "given",
+    "no_image",
     [
         pytest.param(None, id="no image"),
         pytest.param(lambda: None, id="an image that cannot be had"),
     ],
 )
-def test_without_an_image_the_answer_is_that_of_the_keypoints(engine, given):
+def test_without_an_image_the_answer_is_that_of_the_keypoints(engine, no_image):
     people = [standing(0.2, 0.0, 4.0, id="a", hidden=["left_wrist"])]
-    output = pipeline(engine).step(people, 0, CAMERA, image_rgb=given)
+    output = pipeline(engine).step(people, 0, CAMERA, image_rgb=no_image)
     alone = pipeline(None).step(people, 0, CAMERA)
     assert output.meshes == {}
     assert np.array_equal(output.skeletons[0].joints_cam_m, alone.skeletons[0].joints_cam_m)
@@ -161,11 +163,35 @@ def test_poses_are_smoothed_where_images_come_and_go(engine):
         config = PipelineConfig(min_cutoff_hz=cutoff_hz, beta=0.0)
         pipe = PosePipeline(load("stream-s"), config, body_engine=engine)
         wrists = []
-        for given in (image(0.8), image(0.8), None):
-            output = pipe.step([standing(0.0, 0.0, 4.0, id="a")], len(wrists) * FRAME, CAMERA, image_rgb=given)
+        for picture in (image(0.8), image(0.8), None):
+            output = pipe.step([standing(0.0, 0.0, 4.0, id="a")], len(wrists) * FRAME, CAMERA, image_rgb=picture)
             wrists.append(output.skeletons[0].joints_cam_m[WRIST] - output.skeletons[0].joints_cam_m[0])
         jumps[cutoff_hz] = np.linalg.norm(wrists[2] - wrists[1])
     assert jumps[0.0] > 0.5 and jumps[1.0] < 0.3 * jumps[0.0]
+
+
+@given(seed=st.integers(0, 2**32 - 1), hidden=st.integers(0, 12))
+@settings(max_examples=20, deadline=None)
+def test_the_value_of_a_masked_joint_changes_nothing(engine, seed, hidden):
+    rng = np.random.default_rng(seed)
+    score = np.ones(17, dtype=np.float32)
+    score[rng.permutation(17)[:hidden]] = 0.0
+    person = standing(0.3, 0.1, 3.5, id="a", score=score)
+    answers = []
+    for junk in (np.zeros((17, 2)), rng.uniform(-1e5, 1e5, (17, 2)), np.full((17, 2), np.nan)):
+        masked = Keypoints2D(id="a", xy_px=np.where(score[:, None] > 0, person.xy_px, junk), score=score)
+        output = pipeline(engine).step([masked], 0, CAMERA, image_rgb=image())
+        answers.append([output.meshes["a"], output.skeletons[0].joints_cam_m, output.skeletons[0].kpts_px])
+    for other in answers[1:]:
+        assert all(np.array_equal(*pair) for pair in zip(answers[0], other, strict=True))
+
+
+def test_a_crowd_is_answered_person_by_person(engine):
+    people = [standing(0.3 * (index - 5), 0.02 * index, 6.0, id=str(index)) for index in range(11)]
+    together = pipeline(engine).step(people, 0, CAMERA, image_rgb=image())
+    for index in (0, 4, 10):
+        alone = pipeline(engine).step(people[index : index + 1], 0, CAMERA, image_rgb=image())
+        assert together.meshes[str(index)] == pytest.approx(alone.meshes[str(index)], abs=1e-5)
 
 
 def test_what_is_no_image_is_refused(engine):
