@@ -144,7 +144,7 @@ class PersonImages(IterableDataset[Batch]):
         crop = person_crop(self._pictures.of(person), person.camera, view, config.size, turn_rad, mirrored)
         kpts = turned(view.normalise(rays) / CROP_HALF_WIDTH, turn_rad, mirrored).astype(np.float32)
         axes = _axes(turn_rad, mirrored)
-        located = person.located & person.located[0]
+        located = person.located & person.located[0] & person.has_3d
         cam_m = np.zeros((JOINTS, 3)) if person.joints_cam_m is None else person.joints_cam_m
         joints_cam_m = np.where(located[:, None], cam_m - cam_m[0], 0.0)
         joints = np.stack([joints_cam_m, people.fit_joints_cam_m[index]]) @ view.cam_from_view @ axes.T
