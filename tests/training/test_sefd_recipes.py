@@ -1,0 +1,298 @@
+"""Every loss and every kind of edges trains; teachers stay as they are, students start from them, runs go on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from occpose_core.checkpoint import ModelInfo, load_checkpoint, save_checkpoint
+from occpose_core.models import build, describe
+from occpose_core.models.edges import EDGE_NETWORKS
+from occpose_core.models.pose_prior import read_pose_prior
+from training.cli import main
+from training.data.batch import Batch
+from training.data.images import ImageConfig, PersonImages
+from training.data.people import read_people
+from training.distillation import DISTILLATION
+from training.recipes.distillation import DistillationRecipe
+from training.recipes.sefd import SefdRecipe, figures, is_occluded
+
+pytest.importorskip("kornia")
+pytest.importorskip("smplx")
+from tests.training.rendered_files import write_rendered
+from tests.training.short_fit import CONFIGS
+
+SIZE = 32
+NETWORK = {"backbone": "resnet10", "widths": [8, 8, 8, 8], "image_size": SIZE, "last_stride": 1, "graph": 8}
+FIGURES = {f"val_{group}{name}" for group in ("", "occluded_") for name in ("mpjpe_mm", "mpvpe_mm", "rotation_deg")}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_rendered(tmp_path_factory.mktemp("data") / "rendered")
+
+
+def fit(config: str, folder: Path, runs: Path, *more: str, **network: Any) -> int:
+    """Two steps of a YAML of configs/sefd with a tiny network; its exit code."""
+    sizes = [f"--model.init_args.config={json.dumps({**NETWORK, **network})}", f"--data.image.size={SIZE}"]
+    return main(
+        [
+            "fit",
+            f"--config={CONFIGS / 'sefd' / config}.yaml",
+            f"--runs={runs}",
+            f"--data.folder={folder}",
+            "--data.batch_size=4",
+            "--data.workers=0",
+            "--data.validation_people=24",
+            "--trainer.max_epochs=1",
+            "--trainer.limit_train_batches=2",
+            "--trainer.num_sanity_val_steps=0",
+            "--trainer.accelerator=cpu",
+            "--trainer.enable_progress_bar=false",
+            "--trainer.enable_model_summary=false",
+            *(sizes if config != "pose_prior" else []),
+            *more,
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def teacher(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("teacher")
+    assert fit("small/teacher", folder, runs, edge="given", prior_frozen=False) == 0
+    return runs / "small-teacher" / "small-teacher.safetensors"
+
+
+def info_of(path: Path) -> ModelInfo:
+    return load_checkpoint(path)[1]
+
+
+def test_the_teacher_is_written_with_its_figures(teacher: Path) -> None:
+    info = info_of(teacher)
+    assert (info.family, info.image_size, info.config["edge"]) == ("sefd", SIZE, "given")
+    assert info.training["figures"].keys() >= FIGURES | {"train_loss", "train_heat", "train_pose"}
+    assert info.training["poses"] == 8
+
+
+@pytest.mark.parametrize("kind", ["none", "canny", "zero", *EDGE_NETWORKS])
+def test_every_kind_of_edges_trains(kind: str, folder: Path, tmp_path: Path) -> None:
+    if kind in EDGE_NETWORKS:  # a network that nobody brought gives maps of zeros, and says so
+        with pytest.warns(UserWarning, match="all edge maps are zero"):
+            assert fit("plain", folder, tmp_path, edge=kind) == 0
+    else:
+        assert fit("plain", folder, tmp_path, edge=kind) == 0
+    assert info_of(tmp_path / "sefd-plain" / "sefd-plain.safetensors").config["edge"] == kind
+
+
+def test_a_network_of_the_user_makes_the_edges(folder: Path, tmp_path: Path) -> None:
+    torch.onnx.export(
+        torch.nn.Conv2d(3, 1, 1).eval(), (torch.zeros(2, 3, SIZE, SIZE),), tmp_path / "hed.onnx", dynamo=True,
+        dynamic_shapes=({0: torch.export.Dim("people")},), verbose=False,
+    )  # fmt: skip
+    assert fit("plain", folder, tmp_path, f"--model.init_args.edge_network={tmp_path / 'hed.onnx'}", edge="hed") == 0
+
+
+@pytest.mark.parametrize("config", ["baseline", "teacher", "small/plain", "small/blind"])
+def test_every_configuration_without_a_teacher_trains(config: str, folder: Path, tmp_path: Path) -> None:
+    role = {"baseline": {"edge": "none"}, "teacher": {"edge": "given"}, "small/blind": {"edge": "zero", "blind": True}}
+    assert fit(config, folder, tmp_path, **role.get(config, {"edge": "canny"})) == 0
+
+
+@pytest.mark.parametrize("distance", DISTILLATION)
+def test_every_distance_to_a_teacher_trains(distance: str, folder: Path, teacher: Path, tmp_path: Path) -> None:
+    given = (f"--model.init_args.teacher={teacher}", f"--model.init_args.distance={distance}")
+    assert fit("small/student", folder, tmp_path, *given, edge="canny", prior_frozen=False) == 0
+    info = info_of(tmp_path / "small-student" / "small-student.safetensors")
+    assert info.parameters == info_of(teacher).parameters
+    assert info.training["figures"]["train_distilled"] > 0
+    assert not any(name.startswith("teacher.") for name in load_checkpoint(
+        tmp_path / "small-student" / "small-student.safetensors")[0].state_dict())  # fmt: skip
+
+
+def test_connections_can_be_chosen(folder: Path, teacher: Path, tmp_path: Path) -> None:
+    given = (f"--model.init_args.teacher={teacher}", "--model.init_args.stages={1: 1.0, 2: 0.5}")
+    assert fit("student", folder, tmp_path, *given, edge="canny") == 0
+
+
+@pytest.fixture(scope="module")
+def batch(folder: Path) -> Batch:
+    people = read_people({"rendered": folder}, "train", "capsules")
+    return PersonImages(people, ImageConfig(size=SIZE), 8, 0).draw(np.random.default_rng(0))
+
+
+def _step(recipe: SefdRecipe, batch: Batch, steps: int = 1) -> list[float]:
+    recipe.log = lambda *args, **options: None  # type: ignore[method-assign]
+    optimizer = torch.optim.Adam(recipe.parameter_groups(), 2e-3)
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = recipe.train().training_step(batch, 0)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_a_student_starts_as_its_teacher_which_never_changes(teacher: Path, batch: Batch) -> None:
+    recipe = DistillationRecipe(teacher, {**NETWORK, "edge": "canny", "prior_frozen": False})
+    before, _ = load_checkpoint(teacher)
+    expected = before.state_dict()
+    for name, value in recipe.model.state_dict().items():
+        assert torch.equal(value, expected[name])
+    _step(recipe, batch, 2)
+    for name, value in recipe.teacher.state_dict().items():
+        assert torch.equal(value, expected[name]), "norms must not go on counting either"
+    assert not torch.equal(recipe.model.position.weight, recipe.teacher.position.weight)
+    assert all(each.grad is None for each in recipe.teacher.parameters())
+
+
+def test_a_student_may_start_anew(teacher: Path) -> None:
+    recipe = DistillationRecipe(teacher, {**NETWORK, "edge": "canny"}, from_scratch=True)
+    assert not torch.equal(recipe.model.position.weight, recipe.teacher.position.weight)
+
+
+def test_a_student_without_the_true_edges_learns_its_teachers_features(teacher: Path, batch: Batch) -> None:
+    weights = dict.fromkeys(("heat", "heat_fit", "pose", "shape", "projected", "joints", "joints_fit"), 0.0)
+    recipe = DistillationRecipe(teacher, {**NETWORK, "edge": "zero"}, from_scratch=True, weights=weights)
+    losses = _step(recipe, batch, 30)
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_training_finds_the_bodies_of_a_batch(batch: Batch) -> None:
+    torch.manual_seed(0)
+    recipe = SefdRecipe({**NETWORK, "edge": "given"}, rotations="matrix", left_out=[])
+    truth = recipe.model.body(batch["pose"], batch["shape"])
+
+    def errors() -> dict[str, float]:
+        with torch.no_grad():
+            found = figures(recipe.answer(batch), truth, batch["pose"])
+        return {name: value.mean().item() for name, value in found.items()}
+
+    before = errors()
+    _step(recipe, batch, 60)
+    after = errors()
+    assert all(after[name] < 0.6 * before[name] for name in ("mpjpe_mm", "mpvpe_mm")), (before, after)
+
+
+def test_figures_are_zero_for_the_truth(batch: Batch) -> None:
+    recipe = SefdRecipe({**NETWORK, "edge": "given"})
+    truth = recipe.model.body(batch["pose"], batch["shape"])
+    answer = {"joints17_m": truth.joints17_m, "vertices_m": truth.vertices_m, "rotations": batch["pose"]}
+    assert all(value.abs().max() < 0.05 for value in figures(answer, truth, batch["pose"]).values())
+
+
+def test_people_are_occluded_from_three_tenths_on() -> None:
+    hidden = torch.tensor([[1.0] * 3 + [0.0] * 7, [1.0] * 2 + [0.0] * 8, [1.0] * 3 + [0.0] * 7])
+    labelled = torch.ones(3, 10)
+    labelled[2, :2] = 0  # what is outside the picture is not hidden by anything
+    assert is_occluded({"hidden": hidden, "labelled": labelled}).tolist() == [True, False, False]
+
+
+def test_rates_of_backbone_and_heads_and_what_is_frozen(tmp_path: Path, folder: Path) -> None:
+    assert fit("pose_prior", folder, tmp_path) == 0
+    prior = tmp_path / "pose_prior" / "pose_prior.safetensors"
+    recipe = SefdRecipe(NETWORK, learning_rate=1e-3, backbone_rate=1e-4, milestones=[2, 4], prior=prior)
+    stored = read_pose_prior(prior)
+    assert all(torch.equal(recipe.model.prior.state_dict()[name], value) for name, value in stored.items())
+    (optimizer,), _ = recipe.configure_optimizers()
+    groups = [(group["lr"], {id(each) for each in group["params"]}) for group in optimizer.param_groups]
+    assert [rate for rate, _ in groups] == [1e-3, 1e-4]
+    assert groups[1][1] == {id(each) for each in recipe.model.backbone.parameters()}
+    assert not groups[0][1] & {id(each) for each in recipe.model.prior.parameters()}, "a given prior is frozen"
+    assert [recipe.learning_rate_factor(epoch) for epoch in range(5)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+    learning = SefdRecipe({**NETWORK, "prior_frozen": False}, prior=prior)
+    assert all(each.requires_grad for each in learning.model.prior.parameters())
+
+
+def test_a_run_goes_on_from_its_last_epoch(
+    folder: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = (f"--model.init_args.teacher={teacher}",)
+    network = {"edge": "canny", "prior_frozen": False}
+    assert fit("small/student", folder, tmp_path, *given, **network) == 0
+    assert fit("small/student", folder, tmp_path, *given, "--trainer.max_epochs=2", **network) == 0
+    assert "resuming from" in capsys.readouterr().err
+    assert info_of(tmp_path / "small-student" / "small-student.safetensors").training["steps"] == 4
+
+
+def _lifter(path: Path) -> Path:
+    model = build("lcn", {"channels": 4})
+    save_checkpoint(path, model, describe("mine", "lcn", model, {}))
+    return path
+
+
+def _student(path: Path) -> Path:
+    model = build("sefd", {**NETWORK, "edge": "zero"})
+    save_checkpoint(path, model, describe("mine", "sefd", model, {}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        pytest.param(_lifter, "holds no network that is given edges", id="a lifter"),
+        pytest.param(_student, "holds no network that is given edges", id="a student"),
+        pytest.param(lambda path: path, "no model file at", id="nothing"),
+    ],
+)
+def test_teachers_that_are_none_are_refused(
+    make: Callable[[Path], Path], says: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = make(tmp_path / "teacher.safetensors")
+    given = f"--model.init_args.teacher={path}"
+    assert fit("small/student", folder, tmp_path, given, "--model.init_args.from_scratch=true", edge="canny") == 2
+    _one_sentence(capsys.readouterr().err, says)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        pytest.param(
+            "weights={heat: 1.0, head: 2.0}", "model.weights has no head; known: heat, heat_fit", id="weights"
+        ),
+        pytest.param("rotations=euler", "model.rotations has no euler; known: axis_angle, matrix", id="rotations"),
+        pytest.param("left_out=[left_toe]", "model.left_out has no left_toe; known: pelvis, left_hip", id="joint"),
+        pytest.param("prior=nothing.safetensors", "no pose prior at nothing.safetensors", id="prior"),
+        pytest.param("backbone=nothing.pth", "no weights of a ResNet at nothing.pth", id="backbone"),
+        pytest.param("config={backbone: vgg}", "unknown backbone 'vgg'", id="config"),
+    ],
+)
+def test_wrong_options_are_one_sentence(
+    given: str, says: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit("plain", folder, tmp_path, f"--model.init_args.{given}", edge="canny") == 2
+    _one_sentence(capsys.readouterr().err, says)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        pytest.param("distance=cosine", "model.distance 'cosine' is none; known: log_softmax_l1", id="distance"),
+        pytest.param("stages={5: 1.0}", "must be 1 or more of 1 to 4, got \\[5\\]", id="stage"),
+        pytest.param("stages={}", "must be 1 or more of 1 to 4, got \\[\\]", id="no stage"),
+    ],
+)
+def test_wrong_distances_are_one_sentence(
+    given: str, says: str, folder: Path, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = f"--model.init_args.{given}"
+    assert fit("student", folder, tmp_path, f"--model.init_args.teacher={teacher}", given, edge="canny") == 2
+    _one_sentence(capsys.readouterr().err, says)
+
+
+def test_a_set_that_is_none_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit("plain", tmp_path, tmp_path, edge="canny") == 2
+    _one_sentence(capsys.readouterr().err, "there is no file .*annotations.json; make the set with")
+
+
+def _one_sentence(stderr: str, says: str) -> None:
+    lines = [line for line in stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert re.search(says, lines[0]), lines[0]
