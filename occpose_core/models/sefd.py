@@ -39,14 +39,8 @@ _SIGMA = 2.5 / 64  # of the joints' maps, in widths of the crop
 _MIN_DEPTH_M = 1.0  # of a point that is projected
 _MAPS_GAIN = 10.0  # of the weights for the joints' maps at the start
 _HEAD_SD = 0.001  # of the last layers' weights at the start
-_FACING = (
-    1.0,
-    0.0,
-    0.0,
-    -1.0,
-    0.0,
-    0.0,
-)  # root rotation of a person who faces the camera, as rotation_from_6d takes it
+# Root rotation of a person who faces the camera, as rotation_from_6d takes it.
+_FACING = (1.0, 0.0, 0.0, -1.0, 0.0, 0.0)
 
 _PELVIS = H36M17.index("pelvis")
 # SMPL30's joints as rows of h36m17, any row where there is none, and whether there is one.
@@ -111,9 +105,10 @@ class Sefd(nn.Module):
         self.config = config
         self.backbone = ResNet(config.backbone, config.channels, config.widths, config.last_stride)
         stem, deep = config.widths[0], self.backbone.channels[-1]
-        self.fusion = nn.Sequential(nn.Conv2d(stem + len(SMPL30), stem, 3, padding=1), nn.BatchNorm2d(stem), nn.ReLU())
+        joined = nn.Conv2d(stem + len(SMPL30), stem, 3, padding=1)
         with torch.no_grad():  # maps are nearly empty: unless they are loud, a fresh network takes long to hear them
-            self.fusion[0].weight[:, stem:] *= _MAPS_GAIN
+            joined.weight[:, stem:] *= _MAPS_GAIN
+        self.fusion = nn.Sequential(joined, nn.BatchNorm2d(stem), nn.ReLU())
         self.position = nn.Conv2d(deep, len(GRAPH15) * config.volume, 1)
         self.graph = JointGraph(deep + 4, config.graph)
         joints = len(GRAPH15) * config.graph
