@@ -23,7 +23,7 @@ from occpose_core.imagesets.pictures import read_edges, read_picture
 from occpose_core.imagesets.types import ImagePerson, ImageSet
 from occpose_core.metrics import angle_errors_deg, joint_errors, pa_joint_errors
 from occpose_core.runtime.engine import Engine, views_for
-from occpose_core.runtime.image_engine import ImageEngine, network_images
+from occpose_core.runtime.image_engine import ImageEngine, is_teacher, network_images
 from occpose_core.skeleton import H36M17
 
 AnyEngine: TypeAlias = Engine | ImageEngine
@@ -100,8 +100,8 @@ def see(images: ImageSet, seed: int, layout: str, detector: str = "detector", mo
     """What a detector says of the people who have a body that may be trusted.
 
     layout: of the detector, whose joints are given at most. detector: a key of DETECTORS. most: so many people, spread
-    over all. Each person's errors depend on seed and the place in the set alone. Raises BodyEvaluationError if nobody
-    is left.
+    over all. Each person's errors depend on the seed and the place among those who are chosen. Raises
+    BodyEvaluationError if nobody is left.
     """
     if detector not in DETECTORS:
         raise BodyEvaluationError(f"of images there is no 2D input {detector!r}; known: {', '.join(DETECTORS)}")
@@ -172,7 +172,7 @@ def _ask_image_model(engine: ImageEngine, seen: Seen, rows: slice) -> _Answer:
     views = view_of(rays, visible)
     size = engine.info.image_size
     images = network_images(_crops(seen.people[rows], views, size, read_picture))
-    edges = _crops(seen.people[rows], views, size, read_edges) if engine.takes_edges else None
+    edges = _crops(seen.people[rows], views, size, read_edges) if is_teacher(engine) else None
     kpts = views.normalise(rays) * visible[..., None]
     answer = engine.run(images, kpts, visible.astype(np.float32), None if edges is None else network_images(edges))
     turned = answer.rotations.astype(np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +17,7 @@ from occpose_core.imagesets import read_image_set
 from occpose_core.report import Report, text_table, write_html, write_json
 from occpose_core.runtime import load, model_path
 from occpose_core.runtime.engine import ImageModelError
-from occpose_core.runtime.image_engine import load_image_model
+from occpose_core.runtime.image_engine import is_teacher, load_image_model, missing_edges
 
 _DESCRIBED = ("name", "family", "form", "parameters", "image_size")
 
@@ -72,7 +73,10 @@ def _load(name: str, backend: str) -> AnyEngine:
     try:
         engine = load(name, backend)
     except ImageModelError:
-        return load_image_model(name, backend)
+        image_model = load_image_model(name, backend)
+        if not is_teacher(image_model) and (lack := missing_edges(image_model)):
+            print(lack, file=sys.stderr)
+        return image_model
     if not engine.info.lifts or engine.info.look_ahead_s:
         raise BodyEvaluationError(
             f"{name} is no model for single frames: with --images give lifters without look-ahead"

@@ -37,6 +37,7 @@ class NodeEngine:
             self.engine = SwitchingEngine(self.engine, preparing)
         self.image_engine = _image_engine(image_model) if image_model else None
         self.mesh = _mesh(self.image_engine, mesh_triangles) if self.image_engine and mesh_triangles else None
+        self._missing_edges = _missing_edges(self.image_engine) if self.image_engine else ""
         self._told: set[str] = set()
 
     def start(self) -> None:
@@ -67,11 +68,11 @@ class NodeEngine:
         return values
 
     def news(self) -> tuple[str, str]:
-        """What lifts and why, and why nothing better comes; "" for what was told before."""
+        """What lifts and why, and what is worse than it could be; "" for what was told before."""
         engines = {"model": self.engine} | ({"image model": self.image_engine} if self.image_engine else {})
         about = "; ".join(f"{kind} {of.info.name} on {of.backend} ({of.reason})" for kind, of in engines.items())
-        failure = "" if self._preparation is None else self._preparation.failure
-        return self._if_new(about), self._if_new(failure)
+        failures = ["" if self._preparation is None else self._preparation.failure, self._missing_edges]
+        return self._if_new(about), "; ".join(filter(None, map(self._if_new, failures)))
 
     def _if_new(self, sentence: str) -> str:
         if sentence in self._told:
@@ -84,6 +85,12 @@ def _image_engine(image_model: str) -> ImageEngine:
     from occpose_core.runtime.image_engine import load_image_model
 
     return load_image_model(image_model)
+
+
+def _missing_edges(engine: ImageEngine) -> str:
+    from occpose_core.runtime.image_engine import missing_edges
+
+    return missing_edges(engine)
 
 
 def _mesh(engine: ImageEngine, triangles: int) -> CoarseMesh:

@@ -35,7 +35,7 @@ from occpose_ros.answer_writer import Answers
 from occpose_ros.bag import BagReader
 from occpose_ros.bag_report import latency_figures, make_report, tables
 from occpose_ros.helper_process import worth_helpers
-from occpose_ros.replay import Replay, replay
+from occpose_ros.replay import Replay, ReplayError, replay
 from occpose_ros.replay_images import image_topic
 from occpose_ros.replay_source import ReadingProcess, find_topics, read
 from occpose_ros.score import Score, score
@@ -135,16 +135,20 @@ def figures_of(seen: Replay, scored: Score, engine: Any) -> dict[str, Any]:
 
 def _image_model(model: str, target: Answers) -> ImageEngine:
     """The loaded image model, whose surfaces the markers will show."""
-    from occpose_core.runtime.image_engine import load_image_model
+    from occpose_core.runtime.image_engine import load_image_model, missing_edges
     from occpose_ros.mesh import shown_mesh
 
     engine = load_image_model(model)
+    if lack := missing_edges(engine):
+        print(lack, file=sys.stderr)
     target.show(shown_mesh(engine))
     return engine
 
 
 def run(args: argparse.Namespace) -> int:
     """Replay, write all results, print the tables."""
+    if args.image and not args.image_model:
+        raise ReplayError("--image has no meaning without --image-model: leave it out")
     outputs = _outputs(args)
     config = dataclasses.replace(PipelineConfig(), target_height_m=args.height)
     with BagReader(args.bag) as bag:

@@ -18,7 +18,6 @@ from occpose_core.skeleton import H36M17
 FACES_KEY = "occpose_faces"  # metadata of an exported file
 IMAGE_INPUTS = ("image", "kpts", "visible")
 EDGE_INPUT = "edge"  # one more, of models that are given an edge map
-IMAGE_OUTPUTS = BODY_OUTPUTS
 
 _BODY_JOINTS, _SHAPES = len(SMPL24), 10
 _PELVIS = H36M17.index("pelvis")
@@ -117,7 +116,7 @@ def _warm_up(engine: ImageEngine, path: Path) -> None:
         raise ModelFileError(f"{path} cannot be run: {str(error).splitlines()[0]}; export it again") from error
     vertices = answer.vertices_root_m.shape[1:2]
     expected = ((joints, 3), (*vertices, 3), (_BODY_JOINTS, 3, 3), (_SHAPES,))
-    for name, wanted in zip(IMAGE_OUTPUTS, expected, strict=True):
+    for name, wanted in zip(BODY_OUTPUTS, expected, strict=True):
         values = getattr(answer, name)
         if values.shape != (people, *wanted):
             raise ModelFileError(
@@ -135,11 +134,27 @@ def check_image_model(info: ModelInfo, path: Path) -> None:
         raise ModelFileError(f"{path} takes no images: give it as a model of keypoints, and an image model beside it")
 
 
+def is_teacher(engine: ImageEngine) -> bool:
+    """Whether the edge map that a model is given may be the true one; a student's is made of the image alone."""
+    return engine.takes_edges and engine.info.config.get("edge") == "given"
+
+
+def missing_edges(engine: ImageEngine) -> str:
+    """Why a model that nobody gives true edges works without any, in a sentence; "" if it makes its own or none."""
+    if not engine.takes_edges:
+        return ""
+    if is_teacher(engine):
+        why = "only labels have the true ones that a teacher learns from: use its student"
+    else:
+        why = "the network that makes them is not in its file: export it with --edge-network"
+    return f"model {engine.info.name} gets no edges, for {why}"
+
+
 def body_answer(outputs: Mapping[str, np.ndarray]) -> BodyAnswer:
-    """From a network's outputs by IMAGE_OUTPUTS, relative to whatever they have in common."""
+    """From a network's outputs by BODY_OUTPUTS, relative to whatever they have in common."""
     pelvis = outputs["joints_root_m"][:, _PELVIS, None]
-    from_pelvis = {name: outputs[name] - pelvis for name in IMAGE_OUTPUTS[:2]}
-    return BodyAnswer(**from_pelvis, **{name: outputs[name] for name in IMAGE_OUTPUTS[2:]})
+    from_pelvis = {name: outputs[name] - pelvis for name in BODY_OUTPUTS[:2]}
+    return BodyAnswer(**from_pelvis, **{name: outputs[name] for name in BODY_OUTPUTS[2:]})
 
 
 def in_portions(
@@ -147,7 +162,7 @@ def in_portions(
 ) -> BodyAnswer:
     """Answers for any number of people, a few at a time: the layers of more would need much memory.
 
-    ask: from inputs by name to the outputs in the order of IMAGE_OUTPUTS. given: people first.
+    ask: from inputs by name to the outputs in the order of BODY_OUTPUTS. given: people first.
     """
     given = {name: np.asarray(values, dtype=np.float32) for name, values in given.items()}
     people = len(given["image"])
@@ -156,7 +171,7 @@ def in_portions(
         for first in range(0, people, _AT_ONCE)
     ]
     joined = (np.concatenate(each) for each in zip(*answers, strict=True))
-    return body_answer(dict(zip(IMAGE_OUTPUTS, joined, strict=True)))
+    return body_answer(dict(zip(BODY_OUTPUTS, joined, strict=True)))
 
 
 def network_images(crops: np.ndarray) -> np.ndarray:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from occpose_core.checkpoint import ModelFileError, ModelInfo
+from occpose_core.checkpoint import BODY_OUTPUTS, ModelFileError, ModelInfo
 from occpose_core.checksum import check
 from occpose_core.runtime.image_engine import (
     EDGE_INPUT,
     FACES_KEY,
     IMAGE_INPUTS,
-    IMAGE_OUTPUTS,
     BodyAnswer,
     check_image_model,
     faces_of_text,
@@ -34,10 +33,10 @@ class OnnxImageEngine:
         outputs = [value.name for value in self._session.get_outputs()]
         self.takes_edges = EDGE_INPUT in inputs
         expected = [*IMAGE_INPUTS, *([EDGE_INPUT] if self.takes_edges else [])]
-        if sorted(inputs) != sorted(expected) or not set(IMAGE_OUTPUTS) <= set(outputs):
+        if sorted(inputs) != sorted(expected) or not set(BODY_OUTPUTS) <= set(outputs):
             raise ModelFileError(
                 f"{path} has inputs {inputs} and outputs {outputs}, expected {', '.join(IMAGE_INPUTS)} and"
-                f" {', '.join(IMAGE_OUTPUTS)}; export it again"
+                f" {', '.join(BODY_OUTPUTS)}; export it again"
             )
         check(content, path)
         self.faces = faces_of_text(metadata.get(FACES_KEY, ""), path)
@@ -50,4 +49,4 @@ class OnnxImageEngine:
         given = dict(zip(IMAGE_INPUTS, (images, kpts, visible), strict=True))
         if self.takes_edges:
             given[EDGE_INPUT] = np.zeros_like(images[:, :1]) if edges is None else edges
-        return in_portions(lambda feed: self._session.run(list(IMAGE_OUTPUTS), feed), given)
+        return in_portions(lambda feed: self._session.run(list(BODY_OUTPUTS), feed), given)

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from occpose_core.checkpoint import load_checkpoint
+from occpose_core.checkpoint import BODY_OUTPUTS, load_checkpoint
 from occpose_core.runtime.image_engine import (
     EDGE_INPUT,
     IMAGE_INPUTS,
-    IMAGE_OUTPUTS,
     BodyAnswer,
     check_image_model,
     in_portions,
@@ -46,4 +45,4 @@ class TorchImageEngine:
         tensors = (torch.from_numpy(np.ascontiguousarray(values)).to(self._device) for values in given.values())
         with torch.inference_mode():
             outputs = self._model(*tensors)
-        return [outputs[name].cpu().numpy() for name in IMAGE_OUTPUTS]
+        return [outputs[name].cpu().numpy() for name in BODY_OUTPUTS]

@@ -50,14 +50,15 @@ def tiny(tmp_path_factory):
 class Oracle:
     """An image model that knows the answers, in the axes of each person's view, and gives them with known errors.
 
-    turn: rotation in the camera's axes by which all is turned. grown: by what joints and mesh are blown up.
+    turn: rotation in the camera's axes by which all is turned. grown: by what joints and mesh are blown up. edge: kind
+    of its edges.
     """
 
     takes_edges = True
     backend = reason = "it knows"
 
-    def __init__(self, seen, truth, turn=UNTURNED, grown=1.0):
-        self.info = SimpleNamespace(image_size=32, name="oracle")
+    def __init__(self, seen, truth, turn=UNTURNED, grown=1.0, edge="given"):
+        self.info = SimpleNamespace(image_size=32, name="oracle", config={"edge": edge})
         self._seen, self._truth, self._turn, self._grown, self._next = seen, truth, turn, grown, 0
         self.inputs = []
 
@@ -137,6 +138,12 @@ def test_every_model_gets_the_same_input_whoever_else_is_asked_about(images, tru
     assert np.array_equal(visible > 0, seen.score > 0) and (kpts[visible == 0] == 0).all()
     other = see(images, seed=1, layout="h36m17")
     assert not np.array_equal(other.rays, seen.rays)
+
+
+def test_a_student_is_never_given_the_true_edges(truth, seen):
+    student = Oracle(seen, truth, edge="hed")
+    errors_of(student, seen, truth, silent)
+    assert [edges for _, _, _, edges in student.inputs] == [None] * len(student.inputs)
 
 
 def test_a_part_of_the_people_is_spread_over_all(images):

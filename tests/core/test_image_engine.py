@@ -1,6 +1,7 @@
 """Image models: what files are taken, what they answer, and what is said of files that do not fit."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -12,6 +13,7 @@ from occpose_core.runtime import WEIGHTS, load
 from occpose_core.runtime.image_engine import (
     faces_of_text,
     load_image_model,
+    missing_edges,
     network_images,
     text_of_faces,
 )
@@ -143,6 +145,21 @@ def test_each_loader_says_where_the_other_kind_of_model_goes(file):
     for name in (WEIGHTS / "stream-s.onnx", WEIGHTS / "stream-s.safetensors", "stream-s"):
         with pytest.raises(ModelFileError, match="takes no images"):
             load_image_model(name)
+
+
+@pytest.mark.parametrize(
+    ("takes_edges", "kind", "words"),
+    [
+        pytest.param(True, "given", "only labels have the true ones", id="teacher"),
+        pytest.param(True, "hed", "export it with --edge-network", id="a network that is not there"),
+        pytest.param(False, "hed", "", id="a network in the file"),
+        pytest.param(False, "canny", "", id="its own"),
+    ],
+)
+def test_a_model_that_gets_no_edges_says_so(takes_edges, kind, words):
+    info = dataclasses.replace(INFO, config={"edge": kind})
+    said = missing_edges(SimpleNamespace(info=info, takes_edges=takes_edges))
+    assert words in said and bool(said) == bool(words)
 
 
 def test_triangles_survive_the_way_through_text(tmp_path):

@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from occpose_core.checkpoint import METADATA_KEY, ModelInfo
-from occpose_core.runtime.image_engine import FACES_KEY, IMAGE_OUTPUTS, text_of_faces
+from occpose_core.checkpoint import BODY_OUTPUTS, METADATA_KEY, ModelInfo
+from occpose_core.runtime.image_engine import FACES_KEY, text_of_faces
 from occpose_core.skeleton import H36M17
 from tests.core.cardboard import FIGURE
 from tests.onnx_files import save
@@ -22,9 +22,7 @@ from tests.onnx_files import save
 SIZE = 32
 FACES = np.array([[0, 17, 18], [4, 18, 17], [1, 2, 3]])
 CORNERS = np.array([[0.3, 0.0, 0.2], [-0.3, 0.0, 0.2]])
-INFO = ModelInfo(
-    name="tiny", family="sefd", form="own", config={}, parameters=0, outputs=IMAGE_OUTPUTS, image_size=SIZE
-)
+INFO = ModelInfo(name="tiny", family="sefd", form="own", config={}, parameters=0, outputs=BODY_OUTPUTS, image_size=SIZE)
 _OFF_PELVIS_M = np.array([0.02, -0.05, 0.01])
 _UP = np.zeros_like(FIGURE)
 _UP[H36M17.index("left_wrist"), 1] = -1.0

@@ -103,6 +103,7 @@ def test_images_that_lack_or_cannot_be_read_are_counted(film, model: Path, tmp_p
             ["--image-model", "{model}", "--image", "/other"], "has no images on '/other'", id="no such topic"
         ),
         pytest.param(["--image-model", "no.onnx"], "has no images", id="checked before the model"),
+        pytest.param(["--image", "/camera"], "--image has no meaning without --image-model", id="no model"),
     ],
 )
 def test_a_bag_without_images_is_one_sentence(sample, model, tmp_path, capsys, arguments, words) -> None:

@@ -10,8 +10,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from occpose_core.body.joints import SMPL24
-from occpose_core.checkpoint import METADATA_KEY, ModelInfo
-from occpose_core.runtime.image_engine import FACES_KEY, IMAGE_OUTPUTS, text_of_faces
+from occpose_core.checkpoint import BODY_OUTPUTS, METADATA_KEY, ModelInfo
+from occpose_core.runtime.image_engine import FACES_KEY, text_of_faces
 from occpose_core.skeleton import H36M17
 from tests.onnx_files import save
 from tests.ros.people import standing_cam_m
@@ -39,7 +39,7 @@ def ellipsoid() -> tuple[np.ndarray, np.ndarray]:
 def bending_body(path: Path, *, gain: float = 0.5, **changes: Any) -> Path:
     """Write the model; its wrists and the surface's right half move away by `gain` m times the mean of the image.
 
-    changes: of its ModelInfo.
+    changes: of its ModelInfo; with {"edge": "given"} in its config it takes an edge map, and does not look at it.
     """
     info = {
         "name": "bends",
@@ -47,10 +47,12 @@ def bending_body(path: Path, *, gain: float = 0.5, **changes: Any) -> Path:
         "form": "small",
         "config": {},
         "parameters": 0,
-        "outputs": IMAGE_OUTPUTS,
+        "outputs": BODY_OUTPUTS,
         "image_size": SIZE,
     }
     proto = _model(gain)
+    if "edge" in changes.get("config", {}):
+        proto.graph.input.append(helper.make_tensor_value_info("edge", TensorProto.FLOAT, ["people", 1, SIZE, SIZE]))
     entries = {METADATA_KEY: ModelInfo(**info | changes).to_json(), FACES_KEY: text_of_faces(ellipsoid()[1])}
     helper.set_model_props(proto, entries)
     save(proto, path)
@@ -99,7 +101,7 @@ def _model(gain: float) -> onnx.ModelProto:
         "kpts": ["people", len(joints), 2],
         "visible": ["people", len(joints)],
     }
-    outputs = dict(zip(IMAGE_OUTPUTS, ([len(joints), 3], [len(vertices), 3], [len(SMPL24), 3, 3], [10]), strict=True))
+    outputs = dict(zip(BODY_OUTPUTS, ([len(joints), 3], [len(vertices), 3], [len(SMPL24), 3, 3], [10]), strict=True))
     graph = helper.make_graph(
         nodes,
         "bends",

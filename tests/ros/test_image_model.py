@@ -125,6 +125,13 @@ def test_without_triangles_there_is_no_surface(graph, model):
     assert not film.has_mesh(film.ask(250))
 
 
+def test_a_model_that_gets_no_edges_answers_and_the_log_says_so_once(graph, tmp_path, capfd):
+    film = Film(graph, bending_body(tmp_path / "teacher.onnx", config={"edge": "given"}))
+    assert film.has_mesh(film.ask(250)) and film.has_mesh(film.ask(250))
+    graph.diagnosis(lambda values: values["answered"] == "2")
+    assert "".join(capfd.readouterr()).count("model bends gets no edges, for only labels have the true ones") == 1
+
+
 def test_an_image_that_comes_after_its_keypoints_is_waited_for(graph, model):
     film = Film(graph, model)
     stamp_ns = graph.send()
