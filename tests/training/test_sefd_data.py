@@ -180,6 +180,10 @@ def test_people_with_3d_and_without_are_drawn_equally_often(people: People) -> N
         assert not batch[name][missing].any() and batch[name][~missing].any()
 
 
+# The segment of a JPEG file that asks viewers for half a turn: EXIF's orientation 3.
+_HALF_TURN = b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x03\0\0\0\0\0\0\0"
+
+
 def _no_picture(folder: Path) -> None:
     for path in (folder / "images").iterdir():
         path.write_bytes(b"text")
@@ -203,6 +207,16 @@ def test_pictures_that_are_none_are_named(damage: Callable[[Path], None], says: 
     people = read_people({"rendered": folder}, "train", "capsules")
     with pytest.raises(DatasetError, match=says):
         draw(people, PLAIN)
+
+
+def test_pictures_are_not_turned_as_their_cameras_wish(tmp_path: Path) -> None:
+    folder = write_rendered(tmp_path / "rendered", images=1, splits=("train",))
+    upright = draw(read_people({"rendered": folder}, "train", "capsules"), PLAIN)
+    for path in (folder / "images").iterdir():
+        jpeg = path.read_bytes()
+        path.write_bytes(jpeg[:2] + _HALF_TURN + jpeg[2:])
+    turned = draw(read_people({"rendered": folder}, "train", "capsules"), PLAIN)
+    torch.testing.assert_close(turned["image"], upright["image"])
 
 
 def test_a_set_of_another_body_is_refused(folder: Path, tmp_path: Path) -> None:
