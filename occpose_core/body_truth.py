@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from occpose_core.body.files import MissingBodyError
+from occpose_core.body.files import CAPSULES, MissingBodyError
 from occpose_core.body.joints import SMPL24, SMPL_PARENTS, h36m17_from_smpl30
 from occpose_core.errors import OccposeError
 from occpose_core.imagesets.types import ImagePerson, ImageSet
@@ -19,7 +19,6 @@ from occpose_core.skeleton import H36M17
 if TYPE_CHECKING:
     from occpose_core.body.layer import BodyModel
 
-CAPSULES = "capsules"
 POSED = tuple(joint for joint in SMPL24 if not joint.endswith("_hand"))  # hands have no pose in the sets and models
 _IN_SMPL24 = [SMPL24.index(joint) for joint in POSED]
 _PELVIS = H36M17.index("pelvis")

@@ -20,6 +20,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from occpose_core.types import Camera
 from occpose_ros.adapters import read_camera
 from occpose_ros.diagnostics import Period, verdict
+from occpose_ros.image_input import IMAGE_TYPES
 from occpose_ros.images import READERS, bytes_for_msg, jpeg_from_bgr
 from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.message_types import message_class
@@ -30,7 +31,6 @@ from occpose_ros.process import run
 from occpose_ros.qos import RELIABLE, advertise, subscribe
 from occpose_ros.worker import LatestWorker
 
-_IMAGES = {"raw": Image, "compressed": CompressedImage}
 _LOOK_FOR_LISTENERS_S = 0.25
 
 
@@ -146,7 +146,7 @@ class OverlayNode(ManagedNode):
             self._leave_inputs()
 
     def _join_inputs(self) -> None:
-        image = _IMAGES[self.parameters.image_transport]
+        image = IMAGE_TYPES[self.parameters.image_transport]
         skeletons = message_class("occpose_ros/msg/Skeleton3DArray")
         self._inputs = [
             subscribe(self, CameraInfo, "camera_info", self.guarded(self._on_camera_info, "camera_info")),

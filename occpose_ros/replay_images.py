@@ -11,12 +11,13 @@ from occpose_core.types import Camera
 from occpose_ros.adapters import RejectedMessageError
 from occpose_ros.bag import BagError, BagReader, Record
 from occpose_ros.message_types import stamp_ns_from_cdr
+from occpose_ros.parameters import NodeParameters
 
 # Type of a topic of images -> how its messages are read.
 TRANSPORTS = {"sensor_msgs/msg/Image": "raw", "sensor_msgs/msg/CompressedImage": "compressed"}
-# What the node's parameters queue_size and slop_s are by default.
-_KEPT = 20
-_SLOP_NS = 10_000_000
+# As the node has them if nobody says otherwise.
+_KEPT = NodeParameters.queue_size
+_SLOP_NS = round(NodeParameters.slop_s * 1e9)
 
 
 def image_topic(bag: BagReader, wanted: str | None = None) -> str:

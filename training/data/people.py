@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from occpose_core.body.files import CAPSULES
 from occpose_core.body.joints import SMPL24
 from occpose_core.camera import px_from_cam, rays_from_px
 from occpose_core.dataset import DatasetError
@@ -17,7 +18,6 @@ from occpose_core.imagesets import read_image_set
 from occpose_core.imagesets.types import JOINTS, SHAPES, ImagePerson, ImageSet
 
 FEWEST_JOINTS = 4  # that must be seen of a person: fewer say neither where the person is nor how large
-_CAPSULES = "capsules"
 _AT_ONCE = 256  # bodies
 
 
@@ -66,8 +66,8 @@ def read_people(sets: Mapping[str, Path], split: str, body: str, allow_pickle: b
 
 
 def _check_body(found: ImageSet, body: str) -> None:
-    if found.people and (found.body == _CAPSULES) != (body == _CAPSULES):
-        remedy = f"data.body {_CAPSULES}" if found.body == _CAPSULES else "the folder of SMPL's files as data.body"
+    if found.people and (found.body == CAPSULES) != (body == CAPSULES):
+        remedy = f"data.body {CAPSULES}" if found.body == CAPSULES else "the folder of SMPL's files as data.body"
         raise DatasetError(f"{found.folder} has poses of the body {found.body!r}, not of {body!r}; give {remedy}")
 
 
