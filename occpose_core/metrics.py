@@ -89,11 +89,6 @@ def accel_error(predicted_m: np.ndarray, target_m: np.ndarray, mask: np.ndarray 
     return mpjpe(np.diff(predicted_m, n=2, axis=-3), np.diff(target_m, n=2, axis=-3), mask)
 
 
-def mpvpe(predicted_m: np.ndarray, target_m: np.ndarray, mask: np.ndarray | None = None) -> float:
-    """Mean per-vertex position error of two meshes (..., V, 3), each relative to its own pelvis."""
-    return mpjpe(predicted_m, target_m, mask)
-
-
 def angle_errors_deg(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Angle of the turn between two rotations: (..., 3, 3) -> (...) float64 degrees, 0 to 180. Raises MetricError.
 

@@ -138,11 +138,3 @@ class ImageSet(Sequence[ImagePerson]):
 
     def __getitem__(self, index: int | slice) -> ImagePerson | tuple[ImagePerson, ...]:
         return self.people[index]
-
-    def of_split(self, split: str) -> tuple[ImagePerson, ...]:
-        """The people of one split, in the same order. Raises DatasetError if there are none."""
-        chosen = tuple(person for person in self.people if person.split == split)
-        if not chosen:
-            known = ", ".join(sorted({person.split for person in self.people})) or "none"
-            raise DatasetError(f"{self.folder} has no people of split {split!r}; its splits are {known}")
-        return chosen
