@@ -207,7 +207,7 @@ class PosePipeline:
             return None
         filled_rays = _on_rows(view.rays(lifted.filled), asked, len(people))
         if bodies is not None:
-            filled_rays[bodies.rows] = rays_from_cam(joints + root[:, None])[bodies.rows]
+            filled_rays[bodies.rows] = rays_from_cam(joints[bodies.rows] + root[bodies.rows, None])
         return filled_rays
 
     def _ask(self, which: Rows, ahead_s: float) -> tuple[PersonView | CameraView, Lifted]:
