@@ -86,12 +86,16 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """phases: the last one's result is the system's model. filling: the phase whose network fills in before it."""
+    """phases: the last one's result is the system's model. filling: the phase whose network fills in before it.
+
+    forms: that its model has.
+    """
 
     summary: str
     phases: tuple[Phase, ...]
     filling: str = ""
     windows: tuple[int, ...] = ()
+    forms: tuple[str, ...] = ("paper", "masked")
     refine: Phase | None = None
 
     def with_refine(self) -> System:
@@ -136,4 +140,13 @@ SYSTEMS: dict[str, System] = {
     ),
     "htnet": _single("single-frame lifter that mixes joints, limbs and body"),
     "lcn": _single("single-frame lifter with weights of its own for every pair of near joints", "masked"),
+    "sefd": System(
+        summary="image and 2D joints to a body mesh, on --data.folder (pose prior, teacher with true edges, student)",
+        phases=(
+            Phase(name="pose_prior", share=1, options=_no_form),
+            Phase(name="teacher", share=10, files={"prior": "pose_prior"}, options=_no_form),
+            Phase(name="student", share=10, files={"teacher": "teacher"}, options=_no_form),
+        ),
+        forms=("paper",),
+    ),
 }

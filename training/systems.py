@@ -71,6 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _variant(args: argparse.Namespace, system: System) -> Variant:
+    if args.form not in system.forms:
+        raise OccposeError(f"{args.system} has no {args.form} form; leave out --form")
     if not system.windows and (args.window or args.causal):
         raise OccposeError(f"{args.system} is a single-frame system; leave out --window and --causal")
     window = args.window or (81 if system.windows else 0)
@@ -82,7 +84,9 @@ def _variant(args: argparse.Namespace, system: System) -> Variant:
 def _name(args: argparse.Namespace, variant: Variant) -> str:
     """As given, or of the catalogue's entry for the variant; where a system makes several models, of its last."""
     wanted = (args.system, args.form, variant.window or 1, variant.look_ahead)
-    fitting = [e.name for e in CATALOGUE.values() if (e.system, e.form, e.window, e.look_ahead) == wanted]
+    entries = [e for e in CATALOGUE.values() if (e.system, e.form, e.window, e.look_ahead) == wanted]
+    last = SYSTEMS[args.system].phases[-1].name
+    fitting = [entry.name for entry in entries if entry.phase in ("", last)]
     return args.name or fitting[-1]
 
 

@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def commands(word: str) -> pytest.MarkDecorator:
-    """All of the catalogue that begin so."""
-    given = {entry.command for entry in CATALOGUE.values()}
+    """All of the catalogue that begin so and take motion."""
+    given = {entry.command for entry in CATALOGUE.values() if not entry.image_size}
     return pytest.mark.parametrize("command", sorted(each for each in given if f"python -m training {word} " in each))
 
 
@@ -66,7 +66,7 @@ def test_every_variant_of_every_system_has_a_name_of_its_own(capsys: pytest.Capt
     given = [
         f"{name} --form {form}{window}"
         for name, system in SYSTEMS.items()
-        for form in ("paper", "masked")
+        for form in system.forms
         for window in [f" --window {n}{kind}" for n in system.windows for kind in ("", " --causal")] or [""]
     ]
     for options in given:
@@ -83,6 +83,7 @@ def test_every_variant_of_every_system_has_a_name_of_its_own(capsys: pytest.Capt
         pytest.param("occluded-hpe", "filling-elepose", id="both networks of a system"),
         pytest.param("occluded-hpe --form masked", "filling-elepose-masked", id="both networks, masked"),
         pytest.param("strided-posegraph --causal", "strided-posegraph-81-causal", id="window by default"),
+        pytest.param("sefd", "sefd", id="image models, the last phase's"),
         pytest.param("htnet --name mine", "mine", id="given"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ import numpy as np
 import pytest
 import torch
 
+from occpose_core.catalogue import CATALOGUE
 from occpose_core.checkpoint import ModelInfo, load_checkpoint, save_checkpoint
 from occpose_core.models import build, describe
 from occpose_core.models.edges import EDGE_NETWORKS
 from occpose_core.models.pose_prior import read_pose_prior
+from occpose_core.runtime.image_engine import load_image_model
+from training import systems
 from training.cli import main
 from training.data.batch import Batch
 from training.data.images import ImageConfig, PersonImages
@@ -220,6 +224,46 @@ def test_a_run_goes_on_from_its_last_epoch(
     assert fit("small/student", folder, tmp_path, *given, "--trainer.max_epochs=2", **network) == 0
     assert "resuming from" in capsys.readouterr().err
     assert info_of(tmp_path / "small-student" / "small-student.safetensors").training["steps"] == 4
+
+
+_UNTRAINED = ("--trainer.max_epochs=0", "--trainer.num_sanity_val_steps=0", "--trainer.enable_model_summary=false")
+
+
+@pytest.mark.parametrize("name", ["crowdnet", "sefd"])
+def test_a_catalogued_phase_makes_the_model_of_that_name(
+    name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(CONFIGS.parents[1])
+    entry, untrained = CATALOGUE[name], [f"--data.folder={folder}", f"--runs={tmp_path}", *_UNTRAINED]
+    if entry.phase == "student":
+        assert main(["fit", f"--config={CONFIGS / 'sefd' / 'teacher.yaml'}", *untrained]) == 0
+        untrained.append(f"--model.init_args.teacher={tmp_path / 'sefd-teacher' / 'sefd-teacher.safetensors'}")
+    assert main([*shlex.split(entry.command)[3:], *untrained]) == 0
+    info = info_of(tmp_path / name / f"{name}.safetensors")
+    assert (info.name, info.family, info.form, info.parameters) == (name, entry.family, entry.form, entry.parameters)
+
+
+def test_a_system_trains_prior_teacher_and_student_and_exports_it(folder: Path, tmp_path: Path) -> None:
+    small = []
+    for phase, edge in (("teacher", "given"), ("student", "canny")):
+        small.append(f"--set={phase}.model.init_args.config={json.dumps({**NETWORK, 'edge': edge})}")
+        small.append(f"--set={phase}.data.image.size={SIZE}")
+    quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--data.workers=0"]
+    quiet.append("--trainer.num_sanity_val_steps=0")
+    given = [f"--data.folder={folder}", f"--runs={tmp_path}", "--budget=48", "--batch=4", "--data.validation_people=8"]
+    called: list[str] = []
+
+    def run(argv: list[str]) -> int:
+        called.extend(each for each in argv if each.startswith("--name"))
+        return main(argv)
+
+    assert systems.main(["sefd", *given, *small, *quiet, "--trainer.accelerator=cpu"], run) == 0
+    assert called == ["--name=pose_prior", "--name=teacher", "--name=student"]
+    engine = load_image_model(tmp_path / "sefd" / "sefd.onnx", backend="onnxruntime")
+    assert (engine.info.name, engine.info.config["edge"]) == ("sefd", "canny")
+    prior = read_pose_prior(tmp_path / "sefd" / "pose_prior" / "pose_prior.safetensors")
+    student = load_checkpoint(tmp_path / "sefd" / "sefd.safetensors")[0].state_dict()
+    assert all(torch.equal(student[f"prior.{name}"], value) for name, value in prior.items()), "frozen all the way"
 
 
 def _lifter(path: Path) -> Path:

@@ -23,7 +23,7 @@ from training.checkpoints import AtomicCheckpointIO, lock
 from training.literature import command as literature
 from training.phases import CONFIGS, SYSTEMS, Variant
 
-# What makes the networks small; their recipes and the order of phases stay as they are.
+# What makes the networks of systems that learn from motion small; their recipes and the order of phases stay.
 _ELEPOSE = [
     "flow.model.init_args.config.hidden=8",
     "flow.model.init_args.component_poses=64",
@@ -82,7 +82,7 @@ def counted(called: list[str]) -> systems.Train:
 
 
 @pytest.mark.parametrize("form", ["paper", "masked"])
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("system", _SMALL)
 def test_a_system_goes_through_its_phases_once(system: str, form: str, data_file: Path, tmp_path: Path) -> None:
     called: list[str] = []
     given = arguments(system, data_file, tmp_path, f"--form={form}", "--budget=32", "--no-export")
@@ -277,7 +277,7 @@ def documented_rows() -> dict[str, tuple[list[str], list[str]]]:
     return {train[0]: (train, measure) for train, measure in filled}
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("system", _SMALL)
 def test_a_papers_row_is_one_command_to_train_and_one_to_measure(
     system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
