@@ -100,18 +100,18 @@ def see(images: ImageSet, seed: int, layout: str, detector: str = "detector", mo
     """What a detector says of the people who have a body that may be trusted.
 
     layout: of the detector, whose joints are given at most. detector: a key of DETECTORS. most: so many people, spread
-    over all. Each person's errors depend on the seed and the place among those who are chosen. Raises
-    BodyEvaluationError if nobody is left.
+    over all. Each person's errors depend on seed and the place in the set alone. Raises BodyEvaluationError if nobody
+    is left.
     """
     if detector not in DETECTORS:
         raise BodyEvaluationError(f"of images there is no 2D input {detector!r}; known: {', '.join(DETECTORS)}")
-    people = [person for person in images if person.fit_ok]
+    people = [(place, person) for place, person in enumerate(images) if person.fit_ok]
     if most is not None and most < len(people):
         people = [people[index] for index in np.linspace(0, len(people) - 1, most).round().astype(int)]
     there = available30(layout)
     kept, px, score = [], [], []
-    for index, person in enumerate(people):
-        rng = np.random.Generator(np.random.Philox(key=[seed, index]))
+    for place, person in people:
+        rng = np.random.Generator(np.random.Philox(key=[seed, place]))
         its_px, its_score = DETECTORS[detector](person, there, rng)
         its_px, its_score = its_px[H36M17_IN_SMPL30], its_score[H36M17_IN_SMPL30].astype(np.float32)
         if np.count_nonzero(its_score) >= MIN_SEEN:

@@ -147,9 +147,11 @@ def test_a_student_is_never_given_the_true_edges(truth, seen):
 
 
 def test_a_part_of_the_people_is_spread_over_all(images):
-    few = see(images, seed=0, layout="h36m17", most=5)
+    few, everybody = (see(images, seed=0, layout="h36m17", most=most) for most in (5, None))
     assert len(few) + few.unseen == 5
     assert len({person.image_path for person in few.people}) >= 4
+    rows = [everybody.people.index(person) for person in few.people]
+    assert np.array_equal(few.rays, everybody.rays[rows]), "the same errors, whoever else is asked about"
 
 
 @pytest.mark.parametrize(
