@@ -4,7 +4,7 @@ The default model runs where no other is named. `published` counts the parameter
 `shipped` those of these weights. A paper form is told nothing of missing joints, a masked one sees which they are; look
 ahead is the future that an answer waits for, in seconds. A window of 0 is all frames so far. A model with a number
 under image takes, beside the keypoints, an image of each person of so many pixels a side, and gives a body: vertices
-and rotations. `--json` prints every fact, also what the model files hold.
+and rotations; it sees in any form which joints are missing. `--json` prints every fact, also what the model files hold.
 
     occpose models
     occpose models --json
