@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import struct
 from collections import Counter, deque
-from typing import Any
 
 import numpy as np
 
@@ -39,8 +40,9 @@ class RecentImages:
         self._records: deque[tuple[int, Record]] = deque(maxlen=_KEPT)
 
     def add(self, record: Record) -> None:
-        """Take an image message."""
-        self._records.append((stamp_ns_from_cdr(record.raw), record))
+        """Take an image message; one that ends before its stamp is nobody's."""
+        with contextlib.suppress(struct.error):
+            self._records.append((stamp_ns_from_cdr(record.raw), record))
 
     def at(self, stamp_ns: int) -> Record | None:
         """The image whose stamp is nearest, if it is near enough."""
@@ -65,9 +67,10 @@ class Pictures:
         if record is None:
             dropped["no_image"] += 1
             return None
-        message: Any = self._bag.unpack(record)
         try:
-            return rgb_for_camera(message, camera, TRANSPORTS[record.msgtype])
+            return rgb_for_camera(self._bag.unpack(record), camera, TRANSPORTS[record.msgtype])
+        except BagError:
+            dropped["bad_image"] += 1
         except RejectedMessageError as error:
             dropped[error.reason] += 1
-            return None
+        return None

@@ -43,7 +43,7 @@ def jpeg(header: Any, camera: Any, brightness: int) -> Any:
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Callable[..., Path]:
     """Makes a bag of the beginning of the sample with an image before every message of keypoints, with changes: frame
-    and message -> message or None."""
+    and message -> message, bytes or None."""
 
     def film(change: Callable[[int, Any], Any] = lambda frame, message: message, topic: str = IMAGE) -> Path:
         target = tmp_path_factory.mktemp("film") / "film.mcap"
@@ -54,7 +54,10 @@ def film(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Callable[...
             for record in takewhile(lambda record: record.stamp_ns - begin_ns <= SECONDS * 1e9, bag.messages()):
                 if record.topic == "/keypoints":
                     image = jpeg(record.message.header, camera, 250 if frame >= BRIGHT_FROM else 0)
-                    if (changed := change(frame, image)) is not None:
+                    changed = change(frame, image)
+                    if isinstance(changed, bytes):
+                        copy.append(topic, record.stamp_ns, changed)
+                    elif changed is not None:
                         copy.write(topic, changed, record.stamp_ns)
                     frame += 1
                 copy.copy(record, bag)
@@ -88,10 +91,13 @@ def test_images_that_lack_or_cannot_be_read_are_counted(film, model: Path, tmp_p
     def change(frame: int, image: Any) -> Any:
         if frame == 15:
             image.data = image.data[:10]
+        if frame in (18, 19):
+            whole = bytes(typestore().serialize_cdr(image, image.__msgtype__))
+            return whole[:8] if frame == 18 else whole[:-20]
         return None if frame in (16, 17) else image
 
     figures = replayed(film(change), tmp_path / "out", "--image-model", str(model), "--image", IMAGE)
-    assert figures["dropped"]["bad_image"] == 1 and figures["dropped"]["no_image"] == 2
+    assert figures["dropped"]["bad_image"] == 2 and figures["dropped"]["no_image"] == 3
     assert figures["frames"]["answered"] == figures["frames"]["with_people"]
 
 
