@@ -12,6 +12,7 @@ import numpy as np
 
 from occpose_core.body.joints import SMPL24
 from occpose_core.checkpoint import BODY_OUTPUTS, ModelFileError, ModelInfo
+from occpose_core.errors import OccposeError
 from occpose_core.runtime import model_path
 from occpose_core.skeleton import H36M17
 
@@ -67,7 +68,7 @@ def load_image_model(model: str | Path, backend: str = "auto") -> ImageEngine:
     """Load an image model from an .onnx or .safetensors file.
 
     backend: "auto", "onnxruntime" or "torch". Raises ModelFileError with one sentence if the file or backend does not
-    fit, cannot answer, or its library is not installed.
+    fit, cannot answer, or its library is not installed, OccposeError if a checkpoint needs files or packages besides.
     """
     path = model_path(model)
     if backend not in ("auto", *_BACKENDS):
@@ -112,6 +113,8 @@ def _warm_up(engine: ImageEngine, path: Path) -> None:
     kpts = rng.uniform(-1, 1, (people, joints, 2)).astype(np.float32)
     try:
         answer = engine.run(images, kpts, np.ones((people, joints), dtype=np.float32))
+    except OccposeError:
+        raise  # says itself what is missing
     except Exception as error:  # runtimes' exceptions have no common base of their own
         raise ModelFileError(f"{path} cannot be run: {str(error).splitlines()[0]}; export it again") from error
     vertices = answer.vertices_root_m.shape[1:2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ pytest.importorskip("kornia")
 
 from occpose_core.checkpoint import save_checkpoint  # noqa: E402
 from occpose_core.cli import main  # noqa: E402
+from occpose_core.errors import OccposeError  # noqa: E402
 from occpose_core.export import deployment_twin  # noqa: E402
 from occpose_core.export.comparison import ExportError  # noqa: E402
 from occpose_core.export.engines import plan_sizes  # noqa: E402
@@ -84,6 +86,14 @@ def test_the_checkpoint_beside_it_gives_the_same(exported: tuple[Path, str]) -> 
     for name in beside.info.outputs:
         first, second = (getattr(answer, name) for answer in answers)
         np.testing.assert_allclose(first, second, rtol=0, atol=1e-3)
+
+
+def test_a_checkpoint_that_needs_kornia_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "canny.safetensors"
+    save_checkpoint(path, small("canny"), describe("canny", "sefd", small("canny"), {}))
+    monkeypatch.setitem(sys.modules, "kornia.filters", None)
+    with pytest.raises(OccposeError, match=r"^Canny edges need the package .*: pip install 'occpose\[sefd\]'$"):
+        load_image_model(path)
 
 
 def test_the_file_holds_the_bodys_triangles(exported: tuple[Path, str]) -> None:
