@@ -10,61 +10,41 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import scene
+from detector import coco_keypoints
 from motion import Clip, Walker, best_loop, clip_from_positions
-from recording import RATE_HZ, write
+from recording import RATE_HZ, Person, write
 
 from occpose_core.camera import px_from_cam
 from occpose_core.dataset import Sequences, read_sequences
 from occpose_core.errors import OccposeError
-from occpose_core.simulation import box_size, detect
-from occpose_core.skeleton import H36M17, SKELETONS, convert_keypoints
+from occpose_core.skeleton import H36M17
 from occpose_ros.bag import BagWriter
 
 SEED = 20
 FADE = 12  # frames in which one clip passes into the next
-COCO17 = SKELETONS["coco17"]
-DETECTION_THRESHOLD = 0.3  # detectors drop joints below it
-HALLUCINATED, HALLUCINATED_RUN = 0.06, 10  # share of hidden joint-frames that are given all the same; frames a run
-HALLUCINATION_SD = 0.05  # of the person's box
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Person:
-    """One person over all T frames of the bag: the truth, and what the detector says (coco17).
-
-    joints_world_m: (T, 17, 3), h36m17. in_image: (T,) any part of the person is. in_sight: (T, 17), per h36m17 joint.
-    xy_px: (T, 17, 2) and score: (T, 17), coco17.
-    """
-
-    joints_world_m: np.ndarray
-    in_image: np.ndarray
-    in_sight: np.ndarray
-    xy_px: np.ndarray
-    score: np.ndarray
-
-
-def _recording(sequences: Sequences, name: str) -> np.ndarray:
+def recording_of(sequences: Sequences, name: str) -> np.ndarray:
     found = np.flatnonzero(sequences.name == name)
     if not len(found):
         raise OccposeError(f"{sequences.path} has no sequence {name!r}; give the CMU data file")
     return sequences.motion(int(found[0])).joints_world_m
 
 
-def _walk(positions_world_m: np.ndarray, shortest: int) -> Clip:
-    begin, end = best_loop(positions_world_m, fade=FADE, shortest=shortest)
-    return clip_from_positions(positions_world_m, begin, end, fade=FADE)
+def walk_of(positions_world_m: np.ndarray, shortest: int, fade: int = FADE) -> Clip:
+    begin, end = best_loop(positions_world_m, fade=fade, shortest=shortest)
+    return clip_from_positions(positions_world_m, begin, end, fade=fade)
 
 
 def first_path(sequences: Sequences) -> np.ndarray:
     """Subject 02 comes in from the left, works behind the counter, passes behind the shelf, returns and leaves."""
-    bends = clip_from_positions(_recording(sequences, "02_06"), 60, 210, fade=FADE)
-    washes = clip_from_positions(_recording(sequences, "02_10"), 15, 125, fade=FADE)
-    walker = Walker(_walk(_recording(sequences, "02_01"), shortest=28), (-4.2, 4.9), 0.0, fade=FADE)
+    bends = clip_from_positions(recording_of(sequences, "02_06"), 60, 210, fade=FADE)
+    washes = clip_from_positions(recording_of(sequences, "02_10"), 15, 125, fade=FADE)
+    walker = Walker(walk_of(recording_of(sequences, "02_01"), shortest=28), (-4.2, 4.9), 0.0, fade=FADE)
     return np.array(
         walker.walk_to((-1.5, 4.3))
         + walker.perform(bends)
@@ -79,7 +59,7 @@ def first_path(sequences: Sequences) -> np.ndarray:
 
 def second_path(sequences: Sequences) -> np.ndarray:
     """Subject 49 comes in from the right and walks two rounds through the room, behind and before the other."""
-    walker = Walker(_walk(_recording(sequences, "49_01"), shortest=60), (4.4, 5.4), np.pi, fade=FADE)
+    walker = Walker(walk_of(recording_of(sequences, "49_01"), shortest=60), (4.4, 5.4), np.pi, fade=FADE)
     way = (
         *((1.6, 5.0), (-0.9, 4.9), (-2.2, 5.6), (0.0, 6.0), (1.4, 4.9)),
         *((0.5, 4.0), (-1.3, 4.1), (-2.4, 5.0), (5.0, 4.9)),
@@ -87,7 +67,7 @@ def second_path(sequences: Sequences) -> np.ndarray:
     return np.array([joints for target in way for joints in walker.walk_to(target)])
 
 
-def head_cam_m(joints_cam_m: np.ndarray) -> dict[str, np.ndarray]:
+def head_points_cam_m(joints_cam_m: np.ndarray) -> dict[str, np.ndarray]:
     """Eyes and ears, which the recordings lack, set on the head by its axis and the shoulders; (T, 3) each."""
     nose, top = (joints_cam_m[:, H36M17.index(name)] for name in ("nose", "head_top"))
     left = joints_cam_m[:, H36M17.index("left_shoulder")] - joints_cam_m[:, H36M17.index("right_shoulder")]
@@ -118,36 +98,16 @@ def in_sight(points_cam_m: np.ndarray, others_cam_m: list[np.ndarray]) -> np.nda
     return in_image(points_cam_m) & ~hidden
 
 
-def _in_runs(probability: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    drawn = rng.random((-(-shape[0] // HALLUCINATED_RUN), *shape[1:])) < probability
-    return np.repeat(drawn, HALLUCINATED_RUN, axis=0)[: shape[0]]
-
-
-def detected(
-    joints_cam_m: np.ndarray, sight: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the detector says of the h36m17 joints: xy_px (T, 17, 2), score (T, 17), and its error (T, 17, 2) px."""
-    true_px = px_from_cam(joints_cam_m, scene.CAMERA)
-    xy, score, given = (found[0] for found in detect("detector", true_px[None], RATE_HZ, rng))
-    guessed = ~sight & _in_runs(HALLUCINATED, sight.shape, rng)
-    score = np.where(guessed, rng.uniform(DETECTION_THRESHOLD, 0.5, score.shape), score * (sight & given))
-    xy = xy + guessed[..., None] * HALLUCINATION_SD * box_size(true_px) * rng.standard_normal(xy.shape)
-    return xy, np.where(score < DETECTION_THRESHOLD, 0.0, score), xy - true_px
-
-
 def person(path_world_m: np.ndarray, others_world_m: list[np.ndarray], frames: int, rng: np.random.Generator) -> Person:
     """See a path (T, 17, 3) through the detector; before the end of the bag the person may have left the room."""
     joints_cam_m = scene.cam_from_world(path_world_m)
     others_cam_m = [scene.cam_from_world(other) for other in others_world_m]
     sight = in_sight(joints_cam_m, others_cam_m) & ~scene.hidden_by_own_trunk(joints_cam_m)
-    xy, score, error = detected(joints_cam_m, sight, rng)
-    xy_px, coco_score = convert_keypoints(xy, score, H36M17, COCO17)
-    nose = H36M17.index("nose")
-    for name, point in head_cam_m(joints_cam_m).items():
-        hidden = ~in_sight(point[:, None], others_cam_m)[:, 0]
-        xy_px[:, COCO17.index(name)] = px_from_cam(point, scene.CAMERA) + error[:, nose]
-        coco_score[:, COCO17.index(name)] = np.where(hidden, 0.0, score[:, nose])
-    xy_px[coco_score == 0] = 0.0
+    head_cam_m = head_points_cam_m(joints_cam_m)
+    head_px = {name: px_from_cam(point, scene.CAMERA) for name, point in head_cam_m.items()}
+    head_sight = {name: in_sight(point[:, None], others_cam_m)[:, 0] for name, point in head_cam_m.items()}
+    true_px = px_from_cam(joints_cam_m, scene.CAMERA)
+    xy_px, coco_score = coco_keypoints(true_px, sight, head_px, head_sight, RATE_HZ, rng)
 
     def lasting(values: np.ndarray) -> np.ndarray:
         return np.concatenate([values, np.zeros((frames - len(values), *values.shape[1:]), values.dtype)])

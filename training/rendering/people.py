@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -64,6 +65,10 @@ class Actors:
         """People of random shapes in recorded poses, on the floor above the origin."""
         rotations = pose_body(np.stack([pose.joints_world_m for pose in recorded]), self.rest_joints_m, rng)
         shape = np.clip(_SHAPE_SD * rng.standard_normal((len(recorded), 10)), -_LARGEST_SHAPE, _LARGEST_SHAPE)
+        return self.embody(recorded, rotations, shape)
+
+    def embody(self, recorded: Sequence[RecordedPose], rotations: np.ndarray, shape: np.ndarray) -> list[Person]:
+        """Bodies in rotations (N, 24, 3, 3) of recorded poses, of shapes (N, 10), on the floor above the origin."""
         vertices, joints = self._pose(rotations, shape)
         return [
             Person(
