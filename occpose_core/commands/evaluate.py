@@ -111,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print, write. Raises OccposeError for anything that the user can mend."""
     for path in filter(None, (args.json, args.html)):
         refuse_existing(path, args.force)
+    if args.json and args.json == args.html:
+        raise EvaluationError(f"--json and --html both name {args.json}; name two files")
     others, has = (_OF_RECORDINGS, "--images") if args.images else (_OF_IMAGES, "--data")
     if foreign := [f"--{name.replace('_', '-')}" for name, usual in others.items() if getattr(args, name) != usual]:
         raise EvaluationError(f"{', '.join(foreign)} has no meaning with {has}: leave it out")

@@ -88,7 +88,10 @@ def run(args: argparse.Namespace) -> int:
         check_possible(args.engine, args.compute_capability)
     elif args.compute_capability:
         raise OccposeError("--compute-capability says what --engine tensorrt-rtx is built for: give that too")
-    model, info = load_checkpoint(model_path(args.model, ".safetensors"), body=args.body)
+    path = model_path(args.model, ".safetensors")
+    if path.suffix == ".onnx":
+        raise OccposeError(f"{path} is exported already; give the checkpoint that it was made of (.safetensors)")
+    model, info = load_checkpoint(path, body=args.body)
     _check_fits(args, info)
     if args.filling:
         filling, _ = load_checkpoint(model_path(args.filling, ".safetensors"))

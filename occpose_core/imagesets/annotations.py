@@ -62,7 +62,7 @@ def numbers(values: Iterable[Any], shape: tuple[int, ...], what: str, path: Path
     values = list(values)
     try:
         array = np.array(values, dtype=np.float32).reshape(len(values), *shape)
-    except (ValueError, TypeError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise DatasetError(f"{path}: {what} of each person must be numbers of shape {shape}") from error
     if not np.isfinite(array).all():
         wrong = int(np.argwhere(~np.isfinite(array))[0, 0])
@@ -77,7 +77,7 @@ def pinhole(row: Mapping[str, Any], focal: Any, centre: Any, path: Path) -> Came
     try:
         (fx, fy), (cx, cy) = np.asarray(focal, dtype=np.float64), np.asarray(centre, dtype=np.float64)
         return Camera(width=row["width"], height=row["height"], K=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]))
-    except (ValueError, TypeError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise DatasetError(f"{path}: image {row['id']} has no camera that can be used: {error}") from error
 
 

@@ -22,14 +22,22 @@ def read_edges(person: ImagePerson) -> np.ndarray:
     return _decoded(person.edge_path, person, colour=False)[..., None]
 
 
+def _cut_off(content: bytes) -> bool:
+    """Whether a JPEG's last scan has no end: what is missing would be grey."""
+    return content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
+
+
 def _decoded(path: Path, person: ImagePerson, colour: bool) -> np.ndarray:
     import cv2
 
-    picture = cv2.imread(
-        str(path), (cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE) | cv2.IMREAD_IGNORE_ORIENTATION
-    )
-    if picture is None:
-        raise DatasetError(f"{path} is no picture that can be read; get it again")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"cannot read the picture {path}: {error.strerror}") from error
+    kind = (cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE) | cv2.IMREAD_IGNORE_ORIENTATION
+    picture = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), kind) if content else None
+    if picture is None or _cut_off(content):
+        raise DatasetError(f"{path} is no picture that can be read to its end; get it again")
     if picture.shape[:2] != (person.height, person.width):
         height, width = picture.shape[:2]
         expected = f"{person.width} x {person.height}"

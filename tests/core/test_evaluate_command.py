@@ -194,6 +194,14 @@ def test_the_same_data_twice_is_refused(data: Path, capsys: pytest.CaptureFixtur
     assert "given twice" in capsys.readouterr().err
 
 
+def test_one_file_for_figures_and_page_is_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out")
+    assert main(["evaluate", "--model", MODEL, "--data", str(data), "--json", out, "--html", out]) == 2
+    assert "--json and --html both name" in capsys.readouterr().err
+
+
 def test_existing_figures_are_kept_without_force(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -103,3 +103,11 @@ def test_wrong_options_are_refused(tmp_path: Path, capsys, options: list[str]) -
         main(["export", "lcn", "--out", str(tmp_path / "out"), *options])
     assert options[0] in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_exported_already_is_refused(tmp_path: Path, capsys) -> None:
+    exported = tmp_path / "model.onnx"
+    exported.touch()
+    assert main(["export", str(exported), "--out", str(tmp_path / "out")]) == 2
+    assert "is exported already; give the checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

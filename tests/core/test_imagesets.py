@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from occpose_core.camera import px_from_cam
 from occpose_core.dataset import DatasetError
 from occpose_core.imagesets import IMAGE_SETS, ImagePerson, read_image_set
 from occpose_core.imagesets.annotations import iou, overlapping
+from occpose_core.imagesets.pictures import read_picture
 from tests.core.image_set_files import FOCAL, HEIGHT, WIDTH, rendered_content, write_json, write_rendered
 from tests.tolerances import FLOAT32
 
@@ -149,6 +151,14 @@ def _size(content: dict[str, Any]) -> None:
     content["images"][0]["width"] = "wide"
 
 
+def _endless(content: dict[str, Any]) -> None:
+    content["annotations"][0]["keypoints"][0] = 10**400
+
+
+def _far(content: dict[str, Any]) -> None:
+    content["images"][0]["camera"]["focal"] = [10**400, 1]
+
+
 def _list_as_id(content: dict[str, Any]) -> None:
     content["images"][0]["id"] = []
 
@@ -168,6 +178,8 @@ def _no_rows(content: dict[str, Any]) -> None:
         pytest.param(_camera, "image 0 has no camera", id="focal length 0"),
         pytest.param(_no_camera, "image 0 has no camera", id="no camera"),
         pytest.param(_size, "image 0 must have whole numbers as width and height", id="size"),
+        pytest.param(_endless, "keypoints of each person must be numbers", id="number beyond all bounds"),
+        pytest.param(_far, "image 0 has no camera", id="focal length beyond all bounds"),
         pytest.param(_list_as_id, r"the id of images\[0\] must be a number or a text, got \[\]", id="list as id"),
         pytest.param(_no_smpl, "smpl must have pose and shape", id="no pose"),
         pytest.param(_no_box, r"lacks the key 'bbox' under annotations\[2\]", id="no box"),
@@ -215,3 +227,26 @@ def test_a_person_is_checked(tmp_path: Path, content: dict[str, Any]) -> None:
 
 def test_every_set_has_a_reader() -> None:
     assert all(callable(reader) for reader in IMAGE_SETS.values())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda picture: picture[: len(picture) // 2], id="cut off in its pixels"),
+        pytest.param(lambda picture: picture[:40], id="cut off in its head"),
+        pytest.param(lambda picture: b"", id="empty"),
+        pytest.param(lambda picture: b"no picture", id="text"),
+    ],
+)
+def test_a_damaged_picture_is_said(tmp_path: Path, content: dict[str, Any], damage: Callable[[bytes], bytes]) -> None:
+    first = read_image_set("rendered", write_rendered(tmp_path, content))[0]
+    noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    whole = cv2.imencode(".jpg", noise)[1].tobytes()
+    first.image_path.write_bytes(whole)
+    assert read_picture(first).shape == (HEIGHT, WIDTH, 3)
+    first.image_path.write_bytes(damage(whole))
+    with pytest.raises(DatasetError, match="is no picture that can be read to its end; get it again"):
+        read_picture(first)
+    first.image_path.unlink()
+    with pytest.raises(DatasetError, match="cannot read the picture .*: No such file"):
+        read_picture(first)

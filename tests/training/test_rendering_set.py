@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +24,7 @@ from occpose_core.files import OutputError
 from occpose_core.imagesets import rendered
 from training.__main__ import main
 from training.rendering import raycast
+from training.rendering.processes import alone_in
 from training.rendering.set_writer import ANNOTATIONS, Plan, Studio, prepare_folder
 
 IMAGES = (4, 2, 3)
@@ -154,6 +159,60 @@ def test_a_damaged_set_is_said(data_file: Path, tmp_path: Path) -> None:
     (tmp_path / ANNOTATIONS).write_text("{")
     with pytest.raises(OutputError, match="is damaged; remove it"):
         prepare_folder(tmp_path, Studio(plan(data_file), tmp_path))
+
+
+def test_a_missing_picture_is_made_again(folder: Path, data_file: Path, tmp_path: Path) -> None:
+    holed = shutil.copytree(folder, tmp_path / "holed")
+    (holed / "images" / "000003.jpg").unlink()
+    assert main(arguments(data_file, holed, "--workers", "1")) == 0
+    assert content(holed) == content(folder)
+
+
+def test_pictures_of_others_are_left_alone(data_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "000000.jpg").write_bytes(b"mine")
+    assert main(arguments(data_file, tmp_path)) == 2
+    assert "images holds files of something else; name another folder" in capsys.readouterr().err
+    assert content(tmp_path) == {"images/000000.jpg": b"mine"}
+
+
+def test_two_runs_do_not_fill_one_folder(data_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with alone_in(tmp_path):
+        assert main(arguments(data_file, tmp_path)) == 2
+    error = capsys.readouterr().err
+    assert "another process renders into" in error
+    assert error.count("\n") == 1
+    assert content(tmp_path) == {}
+
+
+_KILLED = """
+import os, signal
+from training.rendering.processes import pool
+if __name__ == "__main__":
+    with pool(1) as processes:
+        print(processes.submit(os.getpid).result(), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_processes_do_not_outlive_the_one_that_started_them(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(_KILLED)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    command = [sys.executable, str(script)]  # its output ends when the last process that has it does
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert int(done.stdout) > 0
+
+
+@pytest.mark.parametrize("option", ["--images", "--seed", "--workers"])
+@pytest.mark.parametrize("number", ["-1", "x", "1.5"])
+def test_numbers_must_be_whole(
+    option: str, number: str, data_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments(data_file, tmp_path, f"{option}={number}"))
+    assert f"argument {option}: {number!r} is not a whole number from" in capsys.readouterr().err
 
 
 def test_without_embree_the_remedy_is_said(

@@ -7,17 +7,17 @@ split of the motion's subjects. Started again after a stop, the command goes on 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from occpose_core.dataset import SPLITS
+from training.rendering.arguments import not_negative, positive
 from training.rendering.overlap_edges import need_canny
+from training.rendering.processes import alone_in, pool
 from training.rendering.raycast import need_embree
 from training.rendering.set_writer import Chunk, Plan, RenderingError, Studio, finish_folder, prepare_folder
 
@@ -29,23 +29,24 @@ def render(plan: Plan, folder: Path, workers: int, report: Callable[[str], None]
     """Render a set, or what is missing of it; returns the number of labelled people, None if it was whole already.
 
     Raises RaycastError or EdgesError without Embree or Kornia, DatasetError if the motion is unreadable or lacks a
-    split, OutputError if the folder holds another set, RenderingError if a process died.
+    split, OutputError if the folder holds something else, ProcessError if a process died or another fills the folder.
     """
     need_embree()
     need_canny()
     studio = Studio(plan, folder)
-    if prepare_folder(folder, studio):
-        return None
-    chunks = plan.chunks()
-    for split in {chunk.split for chunk in chunks}:
-        studio.recordings(split)
-    made = _in_turn(studio, chunks) if workers == 1 else _side_by_side(plan, folder, chunks, workers)
-    pictures, every = 0, sum(plan.images) / _REPORTS
-    for count in made:
-        if (pictures + count) // every > pictures // every:
-            report(f"{pictures + count} of {sum(plan.images)} pictures")
-        pictures += count
-    return finish_folder(folder, studio)
+    with alone_in(folder):
+        if prepare_folder(folder, studio):
+            return None
+        chunks = plan.chunks()
+        for split in {chunk.split for chunk in chunks}:
+            studio.recordings(split)
+        made = _in_turn(studio, chunks) if workers == 1 else _side_by_side(plan, folder, chunks, workers)
+        pictures, every = 0, sum(plan.images) / _REPORTS
+        for count in made:
+            if (pictures + count) // every > pictures // every:
+                report(f"{pictures + count} of {sum(plan.images)} pictures")
+            pictures += count
+        return finish_folder(folder, studio)
 
 
 def _in_turn(studio: Studio, chunks: Sequence[Chunk]) -> Iterator[int]:
@@ -53,20 +54,9 @@ def _in_turn(studio: Studio, chunks: Sequence[Chunk]) -> Iterator[int]:
 
 
 def _side_by_side(plan: Plan, folder: Path, chunks: Sequence[Chunk], workers: int) -> Iterator[int]:
-    """In processes that are started anew, as those that are forked inherit the threads of torch in any state."""
-    context = multiprocessing.get_context("spawn")
-    left_to_us = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal
-    with ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=left_to_us) as pool:
-        waiting = [pool.submit(_make, plan, folder, chunk) for chunk in chunks]
-        try:
-            for done in as_completed(waiting):
-                yield done.result()
-        except BrokenExecutor as error:
-            raise RenderingError(
-                "a process ended early, perhaps for want of memory; start again with fewer --workers"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with pool(workers) as processes:
+        for done in as_completed([processes.submit(_make, plan, folder, chunk) for chunk in chunks]):
+            yield done.result()
 
 
 def _make(plan: Plan, folder: Path, chunk: Chunk) -> int:
@@ -79,24 +69,13 @@ def _studio(plan: Plan, folder: Path) -> Studio:
     return Studio(plan, folder)
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not above 0")
-    return value
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is below 0")
-    return value
-
-
 def _share(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is no share between 0 and 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is no share between 0 and 1")
     return value
 
 
@@ -132,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="shares of the poses from each file (default: by their numbers of subjects)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the set")
-    parser.add_argument("--images", type=_positive, default=_IMAGES, help="pictures (default: %(default)s)")
+    parser.add_argument("--images", type=positive, default=_IMAGES, help="pictures (default: %(default)s)")
     parser.add_argument(
         "--splits",
         type=_share,
@@ -141,8 +120,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar=tuple(split.upper() for split in SPLITS),
         help="shares of the pictures for " + ", ".join(SPLITS) + " (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=_seed, default=0, help="other pictures for another (default: %(default)s)")
-    parser.add_argument("--workers", type=_positive, default=2, help="processes (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=not_negative, default=0, help="other pictures for another (default: %(default)s)"
+    )
+    parser.add_argument("--workers", type=positive, default=2, help="processes (default: %(default)s)")
     args = parser.parse_args(argv)
     people = render(_plan(args), args.out, args.workers, partial(print, flush=True))
     print(f"{args.out} was complete" if people is None else f"{people} people in {args.images} pictures in {args.out}")

@@ -8,9 +8,7 @@ where training looks for it. Images that have one are left alone, so a run that 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -25,8 +23,10 @@ from occpose_core.camera import rays_from_px
 from occpose_core.dataset import DatasetError
 from occpose_core.files import make_folder, write_atomically
 from occpose_core.geometry import place_root
-from occpose_core.imagesets import EVERYBODY, ImagePerson
+from occpose_core.imagesets import EVERYBODY, IMAGE_SPLITS, ImagePerson
+from training.rendering.arguments import positive
 from training.rendering.overlap_edges import need_canny, overlap_edges
+from training.rendering.processes import pool
 from training.rendering.raycast import Mesh, need_embree
 from training.rendering.silhouettes import Alone, draw_alone
 
@@ -65,13 +65,8 @@ def write_edges(images: Sequence[Sequence[ImagePerson]], body: str, workers: int
 
 
 def _side_by_side(images: Sequence[Sequence[ImagePerson]], body: str, workers: int) -> Iterable[int]:
-    """In processes that are started anew, as those that are forked inherit the threads of torch in any state."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        try:
-            yield from pool.map(_write, images, [body] * len(images), chunksize=_AT_ONCE)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with pool(workers) as processes:
+        yield from processes.map(_write, images, [body] * len(images), chunksize=_AT_ONCE)
 
 
 @cache
@@ -99,13 +94,6 @@ def _missing(people: Iterable[ImagePerson]) -> list[list[ImagePerson]]:
     return list(images.values())
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not above 0")
-    return value
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; OccposeError on bad input."""
     formatter = argparse.RawDescriptionHelpFormatter
@@ -113,9 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("kind", choices=EVERYBODY, help="whose files they are")
     parser.add_argument("folder", type=Path, help="of the set")
     parser.add_argument("--body", required=True, metavar="DIR", help=f"SMPL's files, or {CAPSULES!r} for rendered sets")
-    parser.add_argument("--split", default="", help="train, val or test (default: all)")
+    parser.add_argument("--split", choices=IMAGE_SPLITS, default="", help="people of one split (default: all)")
     parser.add_argument("--allow-pickle", action="store_true", help="open a set's pickled files, which you trust")
-    parser.add_argument("--workers", type=_positive, default=2, help="processes (default: %(default)s)")
+    parser.add_argument("--workers", type=positive, default=2, help="processes (default: %(default)s)")
     args = parser.parse_args(argv)
     need_embree()
     need_canny()

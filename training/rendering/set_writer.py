@@ -30,6 +30,7 @@ from training.rendering.scenes import SIZE, Scene, draw_scene
 
 BODY = "capsules"
 ANNOTATIONS = "annotations.json"
+_PICTURES = ("images", "edges")
 _PARTS, _PLAN = "parts", "plan.json"
 _CHUNK = 10  # pictures
 _JPEG_QUALITY = 92
@@ -126,19 +127,30 @@ def _camera(scene: Scene) -> dict[str, Any]:
 def prepare_folder(folder: Path, studio: Studio) -> bool:
     """Make the folder ready; True if it holds the whole set already.
 
-    Raises OutputError if it holds a set, or a part of one, that was made otherwise.
+    A set that lacks a picture is made again. Raises OutputError if it holds a set, or a part of one, that was made
+    otherwise, or files that are of none.
     """
     info = _info(studio)
     whole, started = folder / ANNOTATIONS, folder / _PARTS / _PLAN
     for path in (whole, started):
         if path.exists() and _read(path).get("info") != info:
             raise OutputError(f"{folder} holds pictures of another seed, number or motion; name another folder")
-    if whole.exists():
+    if whole.exists() and _has_all(folder, _read(whole)):
+        shutil.rmtree(folder / _PARTS, ignore_errors=True)  # of a run that ended between its last two steps
         return True
-    for name in ("images", "edges", _PARTS):
+    for name in _PICTURES:
+        if not (whole.exists() or started.exists()) and any((folder / name).glob("*")):
+            raise OutputError(f"{folder / name} holds files of something else; name another folder")
+    for name in (*_PICTURES, _PARTS):
         make_folder(folder / name)
     write_atomically(started, json.dumps({"info": info}).encode(), force=True)
     return False
+
+
+def _has_all(folder: Path, content: dict[str, Any]) -> bool:
+    """Whether every picture that a set's annotations name is there."""
+    there = {f"{name}/{path.name}" for name in _PICTURES for path in (folder / name).glob("*")}
+    return all(image[key] in there for image in content["images"] for key in ("file_name", "edge_file"))
 
 
 def finish_folder(folder: Path, studio: Studio) -> int:
@@ -151,7 +163,7 @@ def finish_folder(folder: Path, studio: Studio) -> int:
         "images": [image for part in parts for image in part["images"]],
         "annotations": [{"id": number, **label} for number, label in enumerate(labels)],
     }
-    write_atomically(folder / ANNOTATIONS, json.dumps(content).encode())
+    write_atomically(folder / ANNOTATIONS, json.dumps(content).encode(), force=True)
     shutil.rmtree(folder / _PARTS)
     return len(labels)
 
