@@ -153,12 +153,13 @@ def load_checkpoint(
 
     It is a PoseModel, or a Sefd if info.image_size is not 0. normalisations: of 2D that the caller can give to the
     model. body: folder of the body model's files, where it is not the one of the training. Raises ModelFileError if the
-    file is missing, damaged or does not fit, BodyFileError if the body model's are missing.
+    file is missing, damaged or does not fit, BodyFileError or DatasetError if the body model's are missing or no good.
     """
     import torch
     from safetensors import SafetensorError, safe_open
 
     from occpose_core.body.files import BodyFileError
+    from occpose_core.dataset import DatasetError
     from occpose_core.models import build
 
     if not path.is_file():
@@ -174,7 +175,7 @@ def load_checkpoint(
     try:
         model = build(info.family, info.config)
         model.load_state_dict(tensors)
-    except BodyFileError:
+    except (BodyFileError, DatasetError):  # of the body model
         raise  # says itself what is missing, and from where it comes
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(":")

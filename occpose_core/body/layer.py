@@ -47,8 +47,8 @@ class BodyModel(nn.Module):
 
     def __init__(self, source: str | Path = CAPSULES, gender: str = "neutral") -> None:
         super().__init__()
-        self._skin = skin if str(source) == CAPSULES else _smplx_skin()
         body = read_body(source, gender)
+        self._skin = skin if str(source) == CAPSULES else _smplx_skin()
         self.faces: np.ndarray = body.faces
         arrays = {
             "vertices_m": body.vertices_m,

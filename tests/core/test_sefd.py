@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from occpose_core.body.files import BodyFileError  # noqa: E402
 from occpose_core.body.joints import SMPL30, smpl30_from_h36m17  # noqa: E402
 from occpose_core.checkpoint import ModelFileError, load_checkpoint, save_checkpoint  # noqa: E402
 from occpose_core.crops import CROP_HALF_WIDTH  # noqa: E402
+from occpose_core.dataset import DatasetError  # noqa: E402
 from occpose_core.errors import OccposeError  # noqa: E402
 from occpose_core.models import build, describe  # noqa: E402
 from occpose_core.models.joint_graph import adjacency  # noqa: E402
@@ -289,6 +291,9 @@ def test_a_stored_network_is_read_back_with_its_body(tmp_path: Path) -> None:
     with torch.inference_mode():
         assert torch.equal(model(*people())["vertices_m"], small("canny")(*people())["vertices_m"])
     with pytest.raises(BodyFileError, match="SMPL_NEUTRAL"):
+        load_checkpoint(path, body=tmp_path)
+    (tmp_path / "SMPL_NEUTRAL.pkl").write_bytes(pickle.dumps(Path.cwd))
+    with pytest.raises(DatasetError, match="refused to read .*SMPL_NEUTRAL.pkl"):
         load_checkpoint(path, body=tmp_path)
 
 
