@@ -1,8 +1,9 @@
 """Make docs/sefd.jpg: test pictures, and over them the bodies that an image model answers with.
 
-    python samples/make_mesh_picture.py MODEL --images rendered [--split test] [--seed 0] [--out docs]
+    python samples/make_mesh_picture.py MODEL --images rendered [--split test] [--input gt]
 
-MODEL: an .onnx or .safetensors file. --images: a set that `python -m training render` has made. Shown are pictures that
+MODEL: an .onnx or .safetensors file. --images: a set that `python -m training render` has made. --input: the 2D joints
+that the model is told, "gt" = those that are not hidden, "detector" = with a detector's errors. Shown are pictures that
 lie evenly spread among those in which somebody is occluded; the bodies are not looked at for the choice. Needs
 `pip install '.[train,sefd]'`.
 """
@@ -21,7 +22,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from occpose_core.body_evaluation import Seen, see
+from occpose_core.body_evaluation import DETECTORS, Seen, see
 from occpose_core.body_truth import TrueBodyModel
 from occpose_core.camera import px_from_rays, rays_from_cam, view_of
 from occpose_core.crops import person_crops
@@ -43,7 +44,7 @@ OPAQUE = 0.85
 TOLERANCES = (1.0, 0.7, 0.5, 0.35, 0.25)  # of places, normalised units
 SIDE_M = 2.6  # that a view from the side is high
 ROWS = (
-    "picture, detected joints",
+    "picture, 2D joints",
     "answer",
     "from the right;\ntruth in grey",
     "what teachers see besides:\nedges of the true bodies",
@@ -226,13 +227,14 @@ def main() -> int:
     parser.add_argument("model", type=Path, metavar="MODEL")
     parser.add_argument("--images", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--split", default="test", help="(default: test)")
+    parser.add_argument("--input", choices=list(DETECTORS), default="gt", help="2D joints (default: gt)")
     parser.add_argument("--seed", type=int, default=0, help="of the detector's errors (default: 0)")
     parser.add_argument("--out", type=Path, default=Path("docs"), metavar="DIR", help="(default: docs)")
     args = parser.parse_args()
     try:
         images = read_image_set("rendered", args.images, args.split)
         engine, truth = load_image_model(args.model), TrueBodyModel(images)
-        seen = see(images, args.seed, H36M17.name)
+        seen = see(images, args.seed, H36M17.name, args.input)
         picture = joined([column(engine, seen, rows, truth) for rows in chosen(seen)])
     except OccposeError as error:
         print(error, file=sys.stderr)
