@@ -1,7 +1,8 @@
-"""The sample with images: every message of keypoints has its image, and people are where the truth says."""
+"""The sample with images: each message of keypoints has its image, people are where the truth says, bodies fit."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 
 from occpose_core.types import Origin
 from occpose_ros.bag import BagReader
+from occpose_ros.cli import main
 from occpose_ros.message_types import stamp_ns_from_msg
 from occpose_ros.replay_images import image_topic
 
-BAG = Path(__file__).parents[2] / "samples" / "people_in_images.mcap"
+SAMPLES = Path(__file__).parents[2] / "samples"
+BAG, MODEL = SAMPLES / "people_in_images.mcap", SAMPLES / "sefd-small.onnx"
 KEYPOINTS, TRUTH = "/keypoints", "/ground_truth/skeletons"
 
 
@@ -58,3 +61,19 @@ def test_joints_in_sight_are_on_people_and_others_are_mostly_not(messages: dict[
     assert len(on_people[True]) > 200 and len(on_people[False]) > 100
     assert seen > 0.95
     assert hidden < seen - 0.2
+
+
+def test_the_model_beside_it_shows_bodies_and_errs_less_than_keypoints_alone(tmp_path: Path) -> None:
+    errors_mm = {}
+    for name, options in {"alone": [], "images": ["--image-model", str(MODEL)]}.items():
+        assert main(["replay", str(BAG), "--out", str(tmp_path / name), *options]) == 0
+        report = json.loads((tmp_path / name / "report.json").read_text("utf-8"))
+        errors_mm[name] = report["mpjpe_mm"]["all"]
+    assert errors_mm["images"] < errors_mm["alone"]
+    with BagReader(tmp_path / "images" / "output.mcap") as bag:
+        markers = [
+            marker for record in bag.messages() if record.topic == "/markers" for marker in record.message.markers
+        ]
+    surfaces = [marker for marker in markers if marker.ns.endswith("mesh") and marker.action == marker.ADD]
+    assert len(surfaces) > 100
+    assert all(len(surface.points) % 3 == 0 and len(surface.points) > 1000 for surface in surfaces)
