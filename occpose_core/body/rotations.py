@@ -25,20 +25,6 @@ def rotation_from_6d(columns: Tensor) -> Tensor:
     return torch.stack([x, y, torch.linalg.cross(x, y, dim=-1)], dim=-1)
 
 
-def six_d_from_matrix(rotations: Tensor) -> Tensor:
-    """The first two columns of rotations (..., 3, 3) as (..., 6), which rotation_from_6d takes back."""
-    return rotations[..., :2].flatten(-2)
-
-
-def matrix_from_axis_angle(axis_angle: Tensor) -> Tensor:
-    """Rotations (..., 3, 3) about the axes (..., 3), by as many radians as those are long."""
-    try:
-        from kornia.geometry.conversions import axis_angle_to_rotation_matrix
-    except ImportError as error:
-        raise _missing(error) from error
-    return axis_angle_to_rotation_matrix(axis_angle)
-
-
 def axis_angle_from_matrix(rotations: Tensor) -> Tensor:
     """Axes (..., 3), as long as the angle in radians, 0 to pi, of rotations (..., 3, 3)."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,19 @@ class Differences:
         for worst, key in ((self.by_output, output), (self.by_film, film)):
             worst[key] = max(worst.get(key, 0.0), largest)
 
+    def note_all(self, film: str, answer: object, expected: Mapping[str, np.ndarray]) -> None:
+        """Compare an engine's answer with that of torch by name; ExportError if torch's is not finite."""
+        check_finite(expected)
+        for name, values in expected.items():
+            self.note(film, name, getattr(answer, name), values)
+
+
+def check_finite(answer: Mapping[str, np.ndarray]) -> None:
+    """Raise ExportError for torch's answer by name if it is not finite."""
+    for name, values in answer.items():
+        if not np.isfinite(values).all():
+            raise ExportError(f"the model gives {name} that are not finite; train it again")
+
 
 def compare_with_torch(engine: Engine, twin: nn.Module, model: nn.Module, info: ModelInfo) -> dict[str, Any]:
     """Largest differences of an engine's answers to those of the folded twin and of the model itself.
@@ -48,14 +62,19 @@ def compare_with_torch(engine: Engine, twin: nn.Module, model: nn.Module, info: 
             for differences, reference in ((deployed, twin), (trained, model)):
                 with torch.inference_mode():
                     expected = {name: value.numpy() for name, value in reference(*inputs).items()}
-                for name in info.outputs:
-                    if not np.isfinite(expected[name]).all():
-                        raise ExportError(f"the model gives {name} that are not finite; train it again")
-                    differences.note(film_name, name, getattr(answer, name), expected[name])
-    tolerance = TOLERANCES_M[info.precision]
+                differences.note_all(film_name, answer, {name: expected[name] for name in info.outputs})
+    return judged(deployed, trained, info.precision)
+
+
+def judged(deployed: Differences, trained: Differences, precision: str) -> dict[str, Any]:
+    """What a model's file says of its differences to the folded twin and to the trained model, by kind.
+
+    Raises ExportError if those to the twin exceed TOLERANCES_M of the precision.
+    """
+    tolerance = TOLERANCES_M[precision]
     for name, difference in deployed.by_output.items():
         if difference > tolerance:
-            limit = f"more than {tolerance:g} for {info.precision}"
+            limit = f"more than {tolerance:g} for {precision}"
             raise ExportError(f"ONNX Runtime and torch differ by {difference:.2g} in {name}, {limit}")
     return {
         "max_difference": deployed.by_output,

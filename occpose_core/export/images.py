@@ -18,7 +18,7 @@ from occpose_core.checkpoint import BODY_OUTPUTS, METADATA_KEY, ModelInfo
 from occpose_core.checksum import with_checksum
 from occpose_core.errors import OccposeError
 from occpose_core.export import deployment_twin
-from occpose_core.export.comparison import TOLERANCES_M, Differences, ExportError
+from occpose_core.export.comparison import Differences, check_finite, judged
 from occpose_core.export.edge_network import with_edge_network
 from occpose_core.export.films import probes
 from occpose_core.export.graph import OPSET, count_nodes, traced
@@ -71,7 +71,7 @@ def export_image_model(
             table.copy_(table.half())
     info = dataclasses.replace(info, precision=precision)
     given = examples(model)
-    _check_finite(_asked(twin, given))  # tracing takes long
+    check_finite(_asked(twin, given))  # tracing takes long
     proto = traced(_Graph(twin.deployed()), given, BODY_OUTPUTS)
     if precision == "fp16":
         compute_in_half(proto)
@@ -139,31 +139,13 @@ def _compared(engine: ImageEngine, twin: Sefd, model: Sefd, info: ModelInfo) -> 
     for film, given in _films(model):
         answer = engine.run(*(each.numpy() for each in given.values()))
         for differences, reference in ((deployed, twin), (trained, model)):
-            expected = _asked(reference, given)
-            _check_finite(expected)
-            for name, values in expected.items():
-                differences.note(film, name, getattr(answer, name), values)
-    tolerance = TOLERANCES_M[info.precision]
-    for name, difference in deployed.by_output.items():
-        if difference > tolerance:
-            limit = f"more than {tolerance:g} for {info.precision}"
-            raise ExportError(f"ONNX Runtime and torch differ by {difference:.2g} in {name}, {limit}")
-    return {
-        "max_difference": deployed.by_output,
-        "max_difference_by_input": deployed.by_film,
-        "max_difference_to_training_form": trained.by_output,
-    }
+            differences.note_all(film, answer, _asked(reference, given))
+    return judged(deployed, trained, info.precision)
 
 
 def _asked(model: Sefd, given: dict[str, Tensor]) -> dict[str, np.ndarray]:
     with torch.inference_mode():
         return {name: value.numpy() for name, value in model.deployed()(**given).items()}
-
-
-def _check_finite(answer: dict[str, np.ndarray]) -> None:
-    for name, values in answer.items():
-        if not np.isfinite(values).all():
-            raise ExportError(f"the model gives {name} that are not finite; train it again")
 
 
 def _write(proto: onnx.ModelProto, info: ModelInfo, model: Sefd, path: Path) -> None:
