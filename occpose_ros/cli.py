@@ -10,7 +10,7 @@ from occpose_core import cli
 # occpose_core may not import occpose_ros, so the commands that read bags are added here.
 COMMANDS: dict[str, str] = {
     **cli.COMMANDS,
-    "replay": "occpose_ros.replay_command",
+    "replay": "occpose_ros.replay.command",
     "import-keypoints": "occpose_ros.keypoints_file",
     "bench": "occpose_ros.bench_command",
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from occpose_ros.bag import BagWriter
-from occpose_ros.replay import ReplayError
+from occpose_ros.replay.run import ReplayError
 from occpose_ros.round_trip import film
 
 _RATE_HZ = 30

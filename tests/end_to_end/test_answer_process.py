@@ -18,11 +18,11 @@ import pytest
 
 from occpose_core.pipeline import PosePipeline
 from occpose_core.runtime import load
-from occpose_ros.answer_process import AnswerProcess, PostponingWriter, answers_bag
-from occpose_ros.answer_writer import MARKERS, OUTPUTS, AnswerWriter
+from occpose_ros.replay.answer_process import AnswerProcess, PostponingWriter, answers_bag
+from occpose_ros.replay.answer_writer import MARKERS, OUTPUTS, AnswerWriter
 from occpose_ros.bag import BagError, BagReader, BagWriter
-from occpose_ros.replay import replay
-from occpose_ros.replay_source import find_topics
+from occpose_ros.replay.run import replay
+from occpose_ros.replay.source import find_topics
 
 SECONDS = 2.0
 
@@ -159,7 +159,7 @@ def test_an_existing_file_is_kept_without_force(tmp_path: Path) -> None:
 
 def test_a_replay_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
     """Its other process notices that, and takes the unfinished file away."""
-    code = "import os, sys; from pathlib import Path; from occpose_ros.answer_process import AnswerProcess\n"
+    code = "import os, sys; from pathlib import Path; from occpose_ros.replay.answer_process import AnswerProcess\n"
     code += "with AnswerProcess(Path(sys.argv[1])) as process:\n"
     code += "    process.wait_until_ready(); print(process.pid, flush=True); os._exit(9)"
     command = [sys.executable, "-c", code, str(tmp_path / "out.mcap")]

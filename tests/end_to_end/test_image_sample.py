@@ -14,7 +14,7 @@ from occpose_core.types import Origin
 from occpose_ros.bag import BagReader
 from occpose_ros.cli import main
 from occpose_ros.message_types import stamp_ns_from_msg
-from occpose_ros.replay_images import image_topic
+from occpose_ros.replay.images import image_topic
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 BAG, MODEL = SAMPLES / "people_in_images.mcap", SAMPLES / "sefd-small.onnx"

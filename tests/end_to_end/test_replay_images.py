@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("onnx", reason="needs the package onnx")
 
 from occpose_core.skeleton import H36M17
-from occpose_ros.answer_writer import MARKERS, SKELETONS
+from occpose_ros.replay.answer_writer import MARKERS, SKELETONS
 from occpose_ros.bag import BagReader, BagWriter, typestore
 from occpose_ros.cli import main
 from occpose_ros.images import jpeg_from_bgr

@@ -12,7 +12,7 @@ from occpose_core.skeleton import H36M17, SKELETONS
 from occpose_core.types import Origin, State
 from occpose_ros.bag import typestore
 from occpose_ros.message_types import MessageTypes, header_to_msg
-from occpose_ros.score import pair, score
+from occpose_ros.scoring.score import pair, score
 
 TYPES = MessageTypes.from_rosbags(typestore())
 RATE_HZ = 30

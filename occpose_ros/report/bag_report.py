@@ -13,7 +13,7 @@ from occpose_core.metrics import masked_mean
 from occpose_core.report import Cell, Picture, Report, Table
 from occpose_core.skeleton import H36M17
 from occpose_core.types import Origin
-from occpose_ros.score import GROUPS, MM_PER_M, Score
+from occpose_ros.scoring.score import GROUPS, MM_PER_M, Score
 
 _NAMES = {"mean_pose": "mean pose", "constant_velocity": "constant velocity"}
 _GROUP_NAMES = ("all joints", "visible", "hidden", "not in layout")

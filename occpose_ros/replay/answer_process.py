@@ -19,7 +19,7 @@ from occpose_core.errors import OccposeError
 from occpose_core.files import make_folder, refuse_existing
 from occpose_core.pipeline import PipelineOutput
 from occpose_core.types import Camera
-from occpose_ros.answer_writer import Answers, AnswerWriter
+from occpose_ros.replay.answer_writer import Answers, AnswerWriter
 from occpose_ros.bag import BagError, BagWriter, Channel
 from occpose_ros.helper_process import HelperProcess, Line, worth_helpers
 

@@ -1,0 +1,1 @@
+"""The pages that a replay and the demo leave behind."""

@@ -1,0 +1,1 @@
+"""How good recorded answers are: paired with the truth, or with the answers of another run."""

@@ -1,0 +1,1 @@
+"""`occpose view`: people in 3D in the browser."""
