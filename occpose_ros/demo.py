@@ -23,10 +23,10 @@ from occpose_core.files import make_folder, refuse_existing
 from occpose_core.report import text_table, write_html, write_json
 from occpose_core.runtime import BACKENDS, DEFAULT_MODEL, load
 from occpose_ros.bag import BagReader, BagWriter, Record, typestore
-from occpose_ros.report.bag_report import latency_figures, make_report, tables
 from occpose_ros.interrupts import with_node
 from occpose_ros.live import RECORDED, LiveError, NodeProcess, Player, Recording, own_domain, ros_missing
 from occpose_ros.replay.source import Topics, find_topics
+from occpose_ros.report.bag_report import latency_figures, make_report, tables
 from occpose_ros.scoring.score import Score, score
 
 SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "two_people.mcap"

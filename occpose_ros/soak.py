@@ -26,7 +26,6 @@ from occpose_core.errors import OccposeError
 from occpose_core.files import refuse_existing
 from occpose_core.report import Table, text_table, write_json
 from occpose_ros.bag import KEYPOINTS_TYPE, SKELETON_INFO_TYPE, SKELETONS_TYPE, BagReader, Record, typestore
-from occpose_ros.report.bag_report import latency_figures
 from occpose_ros.crowd import passers_by
 from occpose_ros.demo import SAMPLE
 from occpose_ros.interrupts import with_node
@@ -34,6 +33,7 @@ from occpose_ros.live import NodeProcess, Player, Recording, own_domain, ros_mis
 from occpose_ros.machine import machine, machine_line
 from occpose_ros.message_types import stamp_cdr
 from occpose_ros.replay.source import find_topics
+from occpose_ros.report.bag_report import latency_figures
 
 _LISTENED = {"skeletons": SKELETONS_TYPE, "skeleton_info": SKELETON_INFO_TYPE}
 _BEGIN_NS = 1_000_000_000

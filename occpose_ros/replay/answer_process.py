@@ -19,9 +19,9 @@ from occpose_core.errors import OccposeError
 from occpose_core.files import make_folder, refuse_existing
 from occpose_core.pipeline import PipelineOutput
 from occpose_core.types import Camera
-from occpose_ros.replay.answer_writer import Answers, AnswerWriter
 from occpose_ros.bag import BagError, BagWriter, Channel
 from occpose_ros.helper_process import HelperProcess, Line, worth_helpers
+from occpose_ros.replay.answer_writer import Answers, AnswerWriter
 
 if TYPE_CHECKING:
     from occpose_ros.mesh import CoarseMesh

@@ -30,14 +30,14 @@ from occpose_core.pipeline_config import PipelineConfig
 from occpose_core.report import text_table, write_html, write_json
 from occpose_core.runtime import BACKENDS, DEFAULT_MODEL, load
 from occpose_core.tracking import load_solver
+from occpose_ros.bag import BagReader
+from occpose_ros.helper_process import worth_helpers
 from occpose_ros.replay.answer_process import answers_bag
 from occpose_ros.replay.answer_writer import Answers
-from occpose_ros.bag import BagReader
-from occpose_ros.report.bag_report import latency_figures, make_report, tables
-from occpose_ros.helper_process import worth_helpers
-from occpose_ros.replay.run import Replay, ReplayError, replay
 from occpose_ros.replay.images import image_topic
+from occpose_ros.replay.run import Replay, ReplayError, replay
 from occpose_ros.replay.source import ReadingProcess, find_topics, read
+from occpose_ros.report.bag_report import latency_figures, make_report, tables
 from occpose_ros.scoring.score import Score, score
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from occpose_core.errors import OccposeError
 from occpose_core.pipeline import PipelineOutput, PosePipeline
 from occpose_core.types import Camera, GroundPlane
 from occpose_ros.adapters import finite_skeletons
-from occpose_ros.replay.answer_writer import Answers, answer_to_msg
 from occpose_ros.bag import TF_TYPE, BagError, BagReader, Channel, Record, typestore
 from occpose_ros.ground import Ground
 from occpose_ros.message_types import MessageTypes
+from occpose_ros.replay.answer_writer import Answers, answer_to_msg
 from occpose_ros.replay.images import Pictures
 from occpose_ros.replay.source import Image, Item, Topics, read
 from occpose_ros.transforms import TransformBuffer, TransformError

@@ -21,7 +21,6 @@ from occpose_ros.adapters import (
     keypoints_from_occpose_msg,
     match_camera,
 )
-from occpose_ros.replay.answer_writer import OUTPUTS
 from occpose_ros.bag import (
     CAMERA_INFO_TYPE,
     KEYPOINTS_TYPE,
@@ -35,6 +34,7 @@ from occpose_ros.bag import (
 )
 from occpose_ros.helper_process import HelperProcess, Line
 from occpose_ros.message_types import cdr_behind_stamp
+from occpose_ros.replay.answer_writer import OUTPUTS
 from occpose_ros.replay.images import RecentImages
 
 _TRUTH_PREFIX = "/ground_truth"

@@ -18,9 +18,9 @@ import pytest
 
 from occpose_core.pipeline import PosePipeline
 from occpose_core.runtime import load
+from occpose_ros.bag import BagError, BagReader, BagWriter
 from occpose_ros.replay.answer_process import AnswerProcess, PostponingWriter, answers_bag
 from occpose_ros.replay.answer_writer import MARKERS, OUTPUTS, AnswerWriter
-from occpose_ros.bag import BagError, BagReader, BagWriter
 from occpose_ros.replay.run import replay
 from occpose_ros.replay.source import find_topics
 

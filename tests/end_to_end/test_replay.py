@@ -17,9 +17,9 @@ import pytest
 
 from occpose_core.runtime import DEFAULT_MODEL
 from occpose_core.types import Origin
-from occpose_ros.replay.answer_writer import FILLED, INFO, MARKERS, OUTPUTS, SKELETONS
 from occpose_ros.bag import BagReader, BagWriter
 from occpose_ros.cli import main
+from occpose_ros.replay.answer_writer import FILLED, INFO, MARKERS, OUTPUTS, SKELETONS
 from tests.ros.rviz_rules import marker_array_faults
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from occpose_ros.replay.answer_writer import SKELETONS
 from occpose_ros.bag import TF_TYPE, BagReader, BagWriter
 from occpose_ros.cli import main
+from occpose_ros.replay.answer_writer import SKELETONS
 
 SECONDS = 6
 

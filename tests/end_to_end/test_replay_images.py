@@ -14,10 +14,10 @@ import pytest
 pytest.importorskip("onnx", reason="needs the package onnx")
 
 from occpose_core.skeleton import H36M17
-from occpose_ros.replay.answer_writer import MARKERS, SKELETONS
 from occpose_ros.bag import BagReader, BagWriter, typestore
 from occpose_ros.cli import main
 from occpose_ros.images import jpeg_from_bgr
+from occpose_ros.replay.answer_writer import MARKERS, SKELETONS
 from tests.ros.bending_body import bending_body
 from tests.ros.rviz_rules import marker_array_faults, shown_after
 

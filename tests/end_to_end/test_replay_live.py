@@ -10,10 +10,10 @@ import pytest
 
 from occpose_core.pipeline import PosePipeline
 from occpose_core.runtime import load
-from occpose_ros.replay.answer_writer import SKELETONS, AnswerWriter
 from occpose_ros.bag import SKELETON_INFO_TYPE, SKELETONS_TYPE, BagReader, BagWriter, typestore
 from occpose_ros.live import NodeProcess, Player, own_domain, ros_missing
 from occpose_ros.message_types import stamp_ns_from_cdr
+from occpose_ros.replay.answer_writer import SKELETONS, AnswerWriter
 from occpose_ros.replay.run import replay
 from occpose_ros.replay.source import find_topics
 

@@ -17,8 +17,8 @@ import pytest
 from occpose_core.pipeline import PosePipeline
 from occpose_core.runtime import load
 from occpose_core.types import Camera
-from occpose_ros.replay.answer_writer import AnswerWriter
 from occpose_ros.bag import BagError, BagReader, BagWriter
+from occpose_ros.replay.answer_writer import AnswerWriter
 from occpose_ros.replay.run import replay
 from occpose_ros.replay.source import Image, Item, ReadingProcess, find_topics, read
 
