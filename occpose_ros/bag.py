@@ -183,13 +183,26 @@ class BagReader:
         """How many messages these topics hold."""
         return sum(connection.msgcount for connection in self._reader.connections if connection.topic in topics)
 
-    def records(self, topics: Collection[str] | None = None) -> Iterator[Record]:
-        """The messages of some topics (None: all) in the order in which they were received, not unpacked."""
+    @property
+    def begin_ns(self) -> int:
+        """When the first message was received."""
+        return self._reader.start_time
+
+    @property
+    def end_ns(self) -> int:
+        """When the last message was received."""
+        return self._reader.end_time - 1  # theirs is one behind the last
+
+    def records(self, topics: Collection[str] | None = None, begin_ns: int | None = None) -> Iterator[Record]:
+        """The messages of some topics (None: all) in the order in which they were received, not unpacked.
+
+        begin_ns: only those received then or later.
+        """
         wanted = [c for c in self._reader.connections if topics is None or c.topic in topics]
         if not wanted:
             return
         with self._damage():
-            for connection, stamp_ns, raw in self._reader.messages(wanted):
+            for connection, stamp_ns, raw in self._reader.messages(wanted, start=begin_ns):
                 yield Record(topic=connection.topic, msgtype=connection.msgtype, stamp_ns=stamp_ns, raw=raw)
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[Record]:
