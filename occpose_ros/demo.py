@@ -27,7 +27,8 @@ from occpose_ros.interrupts import with_node
 from occpose_ros.live import RECORDED, LiveError, NodeProcess, Player, Recording, own_domain, ros_missing
 from occpose_ros.replay.source import Topics, find_topics
 from occpose_ros.report.bag_report import latency_figures, make_report, tables
-from occpose_ros.scoring.score import Score, score
+from occpose_ros.scoring.messages import score_messages
+from occpose_ros.scoring.score import Score
 
 SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "two_people.mcap"
 
@@ -167,7 +168,7 @@ def _figures(
     keypoints = [record.message for record in records if record.topic == topics.keypoints]
     truth = [record.message for record in records if record.topic == topics.truth]
     skeletons = answers.of("skeletons")
-    scored = score(keypoints, skeletons, truth, interval_radii=info.interval_radii)
+    scored = score_messages(keypoints, skeletons, truth, interval_radii=info.interval_radii)
     return scored, {
         **scored.figures,
         "latency_ms": latency_figures([float(message.latency_ms) for message in skeletons]),

@@ -39,6 +39,7 @@ from occpose_ros.replay.run import Replay, ReplayError, replay
 from occpose_ros.replay.source import ReadingProcess, find_topics, read
 from occpose_ros.report.bag_report import latency_figures, make_report, tables
 from occpose_ros.scoring.score import Score, score
+from occpose_ros.scoring.truth import truth_from_msgs
 
 if TYPE_CHECKING:
     from occpose_core.runtime.image_engine import ImageEngine
@@ -169,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
             options = {"layout": args.layout, "ground_frame": args.ground_frame}
             with _little_garbage():
                 seen = replay(bag, topics, pipeline, target, source, progress=_progress(), **options)
-    scored = score(seen.keypoints, seen.skeletons, seen.truth, args.layout, engine.info.interval_radii)
+    scored = score(seen.detected, seen.answers, truth_from_msgs(seen.truth), engine.info.interval_radii)
     figures = figures_of(seen, scored, engine)
     if body_engine is not None:
         figures |= {"image_model": body_engine.info.name, "image_engine": body_engine.backend}

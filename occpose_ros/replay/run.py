@@ -16,11 +16,10 @@ from typing import Any
 from occpose_core.errors import OccposeError
 from occpose_core.pipeline import PipelineOutput, PosePipeline
 from occpose_core.types import Camera, GroundPlane
-from occpose_ros.adapters import finite_skeletons
-from occpose_ros.bag import TF_TYPE, BagError, BagReader, Channel, Record, typestore
+from occpose_ros.adapters import KeypointsArray, finite_skeletons
+from occpose_ros.bag import TF_TYPE, BagError, BagReader, Channel, Record
 from occpose_ros.ground import Ground
-from occpose_ros.message_types import MessageTypes
-from occpose_ros.replay.answer_writer import Answers, answer_to_msg
+from occpose_ros.replay.answer_writer import Answers
 from occpose_ros.replay.images import Pictures
 from occpose_ros.replay.source import Image, Item, Topics, read
 from occpose_ros.transforms import TransformBuffer, TransformError
@@ -32,14 +31,16 @@ class ReplayError(OccposeError):
 
 @dataclass(kw_only=True, eq=False)
 class Replay:
-    """What a replay has seen: messages in order, seconds that each step took, what was dropped and why, and why
-    the last message that was refused was, and the ground last was not known.
+    """What a replay has seen, in order, seconds that each step took, what was dropped and why, and why the last message
+    that was refused was, and the ground last was not known.
 
+    messages: of keypoints; detected: what those say that were not refused. answers: without surfaces. truth: messages.
     wall_s: from the first message that is read until all are in the file.
     """
 
-    keypoints: list[Any] = field(default_factory=list)
-    skeletons: list[Any] = field(default_factory=list)
+    messages: int = 0
+    detected: list[KeypointsArray] = field(default_factory=list)
+    answers: list[PipelineOutput] = field(default_factory=list)
     truth: list[Any] = field(default_factory=list)
     step_s: list[float] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
@@ -135,7 +136,6 @@ def replay(
     items = iter(read(bag, topics, layout) if source is None else source)
     images: list[Record] = []
     truth: list[Record] = []
-    answers: list[tuple[PipelineOutput, str]] = []
     camera, total = next(items), bag.count([topics.keypoints])
     assert isinstance(camera, Camera)  # the first item always is
     target.wait_until_ready()
@@ -151,10 +151,11 @@ def replay(
         target.copy(record.topic, record.stamp_ns, record.raw)
         if isinstance(item, Image):
             images.append(record)
+            seen.detected += [] if item.keypoints is None else [item.keypoints]
             output = _step(item, pipeline, camera, tf, pictures, seen)
             if output is not None:
                 target.answer(output, camera, record.stamp_ns)
-                answers.append((replace(output, meshes={}) if output.meshes else output, camera.frame_id))
+                seen.answers.append(replace(output, meshes={}) if output.meshes else output)
             progress(len(images), total)
         elif record.msgtype == TF_TYPE and not _static(record.topic):
             tf.hear(bag.unpack(record), seen)
@@ -163,35 +164,32 @@ def replay(
     target.finish()
     seen.wall_s = time.perf_counter() - begin
     seen.bag_s = (images[-1].stamp_ns - images[0].stamp_ns) * 1e-9 if images else 0.0
-    types = MessageTypes.from_rosbags(typestore())
-    seen.skeletons = [answer_to_msg(output, frame_id, types) for output, frame_id in answers]
-    seen.keypoints, seen.truth = ([bag.unpack(record) for record in records] for records in (images, truth))
-    _check_used(bag, topics, seen, layout)
+    seen.messages, seen.truth = len(images), [bag.unpack(record) for record in truth]
+    _check_used(bag, topics, seen, images, layout)
     return seen
 
 
-def _check_used(bag: BagReader, topics: Topics, seen: Replay, layout: str) -> None:
+def _check_used(bag: BagReader, topics: Topics, seen: Replay, images: list[Record], layout: str) -> None:
     """Raise ReplayError that says why if no message, or nobody in any message, could be used."""
-    if not seen.keypoints:
+    if not images:
         raise ReplayError(f"{bag.path} has no message on {topics.keypoints}; record it while the detector runs")
-    if not seen.skeletons:
-        raise ReplayError(
-            f"none of the {len(seen.keypoints)} messages on {topics.keypoints} could be used: {seen.refusal}"
-        )
-    if seen.dropped["no_ground"] == len(seen.skeletons):
+    if not seen.answers:
+        raise ReplayError(f"none of the {len(images)} messages on {topics.keypoints} could be used: {seen.refusal}")
+    if seen.dropped["no_ground"] == len(seen.answers):
         raise ReplayError(
             f"the ground was never known: {seen.no_ground}; name a frame of {bag.path} with --ground-frame"
         )
-    people = sum(len(message.people) for message in seen.keypoints)
+    misfits = seen.dropped["wrong_joint_count"]
+    people = sum(len(keypoints.people) for keypoints in seen.detected) + misfits
     if not people:
-        raise ReplayError(f"nobody is in the {len(seen.keypoints)} messages on {topics.keypoints}; check the detector")
-    if seen.dropped["wrong_joint_count"] == people:
-        person, named = next((m.people[0], m.layout) for m in seen.keypoints if m.people)
+        raise ReplayError(f"nobody is in the {len(images)} messages on {topics.keypoints}; check the detector")
+    if misfits == people:
+        person, named = next((m.people[0], m.layout) for m in map(bag.unpack, images) if m.people)
         raise ReplayError(
             f"all {people} people on {topics.keypoints} have another joint count than the layout {layout or named!r}"
             f" (the first has {len(person.score)} scores); name the detector's layout with --layout"
         )
-    if not any(message.people for message in seen.skeletons):
+    if not any(output.skeletons for output in seen.answers):
         reasons = ", ".join(f"{count} x {reason.replace('_', ' ')}" for reason, count in seen.dropped.items() if count)
         raise ReplayError(
             f"none of the {people} people on {topics.keypoints} could be lifted ({reasons}); check the detector's"

@@ -12,7 +12,7 @@ from occpose_core.skeleton import H36M17, SKELETONS
 from occpose_core.types import Origin, State
 from occpose_ros.bag import typestore
 from occpose_ros.message_types import MessageTypes, header_to_msg
-from occpose_ros.scoring.score import pair, score
+from occpose_ros.scoring.messages import score_messages as score
 
 TYPES = MessageTypes.from_rosbags(typestore())
 RATE_HZ = 30
@@ -124,15 +124,16 @@ def test_joints_that_the_layout_lacks_count_apart() -> None:
     assert scored.figures["joints"]["hidden"] == 20
 
 
-def test_people_are_matched_by_stamp_and_id() -> None:
+def test_people_are_matched_by_stamp_and_id_and_without_common_ids_by_place() -> None:
     given, answers, truth = recording(hidden_from=20)
-    strangers = [skeletons(frame, true_pose(frame), np.zeros(17), person="8") for frame in range(FRAMES)]
     shifted = [skeletons(frame + 1000, true_pose(frame), np.zeros(17)) for frame in range(FRAMES)]
-    for other in (strangers, shifted):
-        pairs = pair(given, answers, other)
-        assert not pairs.has_truth.any()
-    assert pair(given, answers, truth).has_truth.all()
-    assert score(given, strangers, truth).figures["frames"]["answered"] == 0
+    strangers = [skeletons(frame, true_pose(frame), np.zeros(17), person="8") for frame in range(FRAMES)]
+    aside = [skeletons(frame, true_pose(frame) + [3.0, 0.0, 0.0], np.zeros(17), person="8") for frame in range(FRAMES)]
+    near = [skeletons(frame, true_pose(frame) + [0.0, 0.0, 0.2], np.zeros(17)) for frame in range(FRAMES)]
+    assert score(given, near, truth).pairs.has_truth.all()
+    assert score(given, near, strangers).pairs.has_truth.all()
+    assert not score(given, near, shifted).pairs.has_truth.any()
+    assert not score(given, near, aside).pairs.has_truth.any()
 
 
 def test_flicker_is_the_mean_acceleration() -> None:
