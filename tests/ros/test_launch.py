@@ -21,6 +21,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source yo
 pytest.importorskip("ros2launch", reason="ros2 launch is not on PyPI: needs a ROS installation")
 
 from rcl_interfaces.srv import GetParameters
+from rosbags.highlevel import AnyReader
 
 from tests.ros.detector import Detector
 
@@ -177,16 +178,61 @@ def test_the_overlay_is_started_on_request(graph, launch):
     graph.wait("overlay_node", lambda: graph.peer.count_publishers("/overlay"))
 
 
-def test_replay_of_a_bag_that_is_not_there_ends(launch):
-    launched = launch("replay.launch.py", "bag:=no_such_bag", "rviz:=false")
+SAMPLE = Path(__file__).parents[2] / "samples" / "two_people.mcap"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["bag:=no_such_bag"], "bag must be a .mcap file or a rosbag2 folder, got 'no_such_bag'", id="bag"),
+        pytest.param(["rate:=fast"], "rate must be a number above 0, got 'fast'", id="rate"),
+        pytest.param([f"record:={SAMPLE.parent}"], "record must be a folder that is not there yet", id="record-exists"),
+        pytest.param(["record:=new", "loop:=true"], "record and loop:=true exclude each other", id="record-loop"),
+    ],
+)
+def test_what_cannot_be_replayed_ends_with_a_sentence(launch, arguments, words):
+    launched = launch("replay.launch.py", f"bag:={SAMPLE}", "rviz:=false", *arguments)
     assert launched.process.wait(END_S) == 1
-    assert "bag must be a .mcap file or a rosbag2 folder, got 'no_such_bag'" in launched.said()
+    assert words in launched.said()
 
 
 def test_replay_plays_the_bag_in_its_own_time(graph, launch):
     pytest.importorskip("ros2bag", reason="ros2 bag is not on PyPI: needs a ROS installation")
-    bag = Path(__file__).parents[2] / "samples" / "two_people.mcap"
-    launched = launch("replay.launch.py", f"bag:={bag}", "rviz:=false", "rate:=2")
+    launched = launch("replay.launch.py", f"bag:={SAMPLE}", "rviz:=false", "rate:=2")
     graph.wait("skeletons", lambda: graph.heard["skeletons"])
+    assert graph.heard["skeletons"][0].header.stamp.sec < first_second(SAMPLE) + 5  # the node was awaited
     assert parameter_of(graph, "/pose_node", "use_sim_time").bool_value
     assert launched.interrupt() == 0
+
+
+def test_a_replay_in_a_loop_begins_again_with_new_people(graph, launch):
+    pytest.importorskip("ros2bag", reason="ros2 bag is not on PyPI: needs a ROS installation")
+    launched = launch("replay.launch.py", f"bag:={SAMPLE}", "rviz:=false", "rate:=10", "loop:=true")
+
+    def stamps() -> list[int]:
+        return [message.header.stamp.sec for message in graph.heard["skeletons"]]
+
+    graph.wait("the end", lambda: stamps() and max(stamps()) > first_second(SAMPLE) + 20)
+    begun_again = graph.wait("the beginning", lambda: stamps()[-1] < first_second(SAMPLE) + 10 and len(stamps()))
+    graph.diagnosis(lambda values: int(values["resets"]) > 0)
+    assert graph.heard["skeletons"][begun_again - 1].people
+    assert launched.interrupt() == 0
+
+
+def test_a_replay_records_input_and_answers_in_the_time_of_the_bag(graph, launch, tmp_path):
+    pytest.importorskip("ros2bag", reason="ros2 bag is not on PyPI: needs a ROS installation")
+    answers = tmp_path / "answers"
+    launched = launch("replay.launch.py", f"bag:={SAMPLE}", "rviz:=false", "rate:=4", f"record:={answers}")
+    # of itself: who waited for the node, the player, and then the recorder
+    graph.wait("three ends", lambda: launched.said().count("process has finished cleanly") == 3)
+    assert launched.interrupt() == 0
+    with AnyReader([SAMPLE]) as asked, AnyReader([answers]) as bag:
+        assert {"/keypoints", "/camera_info", "/skeletons", "/markers", "/skeleton_info"} <= set(bag.topics)
+        assert bag.topics["/skeletons"].msgcount > 0.9 * asked.topics["/keypoints"].msgcount
+        assert asked.start_time <= bag.start_time < bag.end_time < asked.end_time + 10**9
+
+
+def first_second(path: Path) -> int:
+    """The second in which a bag begins, in its own time."""
+    with AnyReader([path]) as bag:
+        return bag.start_time // 10**9
