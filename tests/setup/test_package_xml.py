@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 # What is used without being imported: commands and nodes that are started, what the generated messages run on.
-STARTED = {"ros2bag", "ros2launch", "rosbag2_storage_mcap", "rosidl_default_runtime", "rviz2", "tf2_ros"}
+STARTED = {"ros2bag", "ros2launch", "ros2topic", "rosbag2_storage_mcap", "rosidl_default_runtime", "rviz2", "tf2_ros"}
 SPOKEN = {"lifecycle_msgs"}  # the node's services, made by rclpy
 # Only those need them who have the detector, or publish for its peers: a sentence says so where they are missing.
 OPTIONAL = {"hri_msgs", "yolo_msgs", "zed_msgs", "openpose_ros2_msgs"}
