@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from occpose_core.bodies import StepImage
 from occpose_core.errors import OccposeError
 from occpose_core.pipeline import PipelineOutput, PosePipeline
 from occpose_core.types import Camera, GroundPlane
@@ -29,17 +30,26 @@ class ReplayError(OccposeError):
     """Nothing in the bag could be used."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Moment:
+    """What the pipeline was asked: the keypoints of an image, in the camera's pixels, and the ground if it is known."""
+
+    keypoints: KeypointsArray
+    camera: Camera
+    ground: GroundPlane | None
+
+
 @dataclass(kw_only=True, eq=False)
 class Replay:
     """What a replay has seen, in order, seconds that each step took, what was dropped and why, and why the last message
     that was refused was, and the ground last was not known.
 
-    messages: of keypoints; detected: what those say that were not refused. answers: without surfaces. truth: messages.
-    wall_s: from the first message that is read until all are in the file.
+    messages: of keypoints; moments: those that were not refused. answers: without surfaces. truth: messages. bag_s: of
+    recorded time. wall_s: from the first message that is read until all are in the file.
     """
 
     messages: int = 0
-    detected: list[KeypointsArray] = field(default_factory=list)
+    moments: list[Moment] = field(default_factory=list)
     answers: list[PipelineOutput] = field(default_factory=list)
     truth: list[Any] = field(default_factory=list)
     step_s: list[float] = field(default_factory=list)
@@ -49,6 +59,18 @@ class Replay:
     resets: int = 0
     bag_s: float = 0.0
     wall_s: float = 0.0
+
+    @property
+    def detected(self) -> list[KeypointsArray]:
+        """What the pipeline was asked about."""
+        return [moment.keypoints for moment in self.moments]
+
+
+Progress = Callable[[int, int], None]  # called with (done, total) messages of keypoints
+
+
+def _nobody(done: int, total: int) -> None:
+    """Nobody wants to know."""
 
 
 class _Tf:
@@ -90,10 +112,29 @@ def _static(topic: str) -> bool:
     return topic.endswith("tf_static")
 
 
-def _step(
+def _step(moment: Moment, pipeline: PosePipeline, seen: Replay, image_rgb: StepImage = None) -> PipelineOutput | None:
+    """The answer, whose numbers are finite; None if there is none."""
+    keypoints = moment.keypoints
+    begin = time.perf_counter()
+    output = pipeline.step(keypoints.people, keypoints.stamp_ns, moment.camera, moment.ground, image_rgb=image_rgb)
+    seen.step_s.append(time.perf_counter() - begin)
+    seen.moments.append(moment)
+    seen.dropped.update(keypoints.dropped)
+    seen.dropped.update(output.dropped)
+    seen.resets += output.reset
+    skeletons = finite_skeletons(output.skeletons)
+    seen.dropped["non_finite"] += len(output.skeletons) - len(skeletons)
+    if not output.answered:
+        return None
+    output = replace(output, skeletons=skeletons)
+    seen.answers.append(replace(output, meshes={}) if output.meshes else output)
+    return output
+
+
+def _answer(
     image: Image, pipeline: PosePipeline, camera: Camera, tf: _Tf, pictures: Pictures | None, seen: Replay
 ) -> PipelineOutput | None:
-    """The answer, whose numbers are finite; None if there is none. pictures: None if no images are wanted."""
+    """The answer to a message of keypoints; None if there is none. pictures: None if no images are wanted."""
     keypoints = image.keypoints
     if keypoints is None:
         seen.dropped[image.reason] += 1
@@ -101,17 +142,22 @@ def _step(
         return None
     ground = tf.ground(camera.frame_id, keypoints.stamp_ns, seen)
     image_rgb = None if pictures is None else partial(pictures.read, image.picture, camera, seen.dropped)
-    begin = time.perf_counter()
-    output = pipeline.step(keypoints.people, keypoints.stamp_ns, camera, ground, image_rgb=image_rgb)
-    seen.step_s.append(time.perf_counter() - begin)
-    seen.dropped.update(keypoints.dropped)
-    seen.dropped.update(output.dropped)
-    seen.resets += output.reset
-    if output.reset:
+    output = _step(Moment(keypoints=keypoints, camera=camera, ground=ground), pipeline, seen, image_rgb)
+    if output is not None and output.reset:
         tf.begin_again(keypoints.stamp_ns)
-    skeletons = finite_skeletons(output.skeletons)
-    seen.dropped["non_finite"] += len(output.skeletons) - len(skeletons)
-    return replace(output, skeletons=skeletons) if output.answered else None
+    return output
+
+
+def replay_again(moments: Sequence[Moment], pipeline: PosePipeline, progress: Progress = _nobody) -> Replay:
+    """Run a pipeline over what another was asked before, or a change of it; nothing is written."""
+    seen, begin = Replay(messages=len(moments)), time.perf_counter()
+    for done, moment in enumerate(moments, 1):
+        _step(moment, pipeline, seen)
+        progress(done, len(moments))
+    seen.wall_s = time.perf_counter() - begin
+    stamps_ns = [moment.keypoints.stamp_ns for moment in moments]
+    seen.bag_s = (max(stamps_ns) - min(stamps_ns)) * 1e-9 if stamps_ns else 0.0
+    return seen
 
 
 def replay(
@@ -123,13 +169,12 @@ def replay(
     *,
     layout: str = "",
     ground_frame: str = "",
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = _nobody,
 ) -> Replay:
     """Run a pipeline over an open bag and put the input and its answers into the target.
 
     source: what to read, if not all that `read` finds in the bag. layout: of the source, if not that of its messages.
-    ground_frame: of the bag's TF, whose plane z = 0 people stand on. progress: called with (done, total) keypoint
-    messages. Raises BagError, CameraError, and ReplayError if no message could be used, or the ground was never known.
+    ground_frame: of the bag's TF, whose plane z = 0 people stand on. Raises BagError, CameraError, and ReplayError if no message could be used, or the ground was never known.
     """
     seen, tf = Replay(), _Tf(bag, ground_frame)
     pictures = None if topics.image is None else Pictures(bag)
@@ -151,11 +196,9 @@ def replay(
         target.copy(record.topic, record.stamp_ns, record.raw)
         if isinstance(item, Image):
             images.append(record)
-            seen.detected += [] if item.keypoints is None else [item.keypoints]
-            output = _step(item, pipeline, camera, tf, pictures, seen)
+            output = _answer(item, pipeline, camera, tf, pictures, seen)
             if output is not None:
                 target.answer(output, camera, record.stamp_ns)
-                seen.answers.append(replace(output, meshes={}) if output.meshes else output)
             progress(len(images), total)
         elif record.msgtype == TF_TYPE and not _static(record.topic):
             tf.hear(bag.unpack(record), seen)
