@@ -127,7 +127,7 @@ def html_page(report: Report) -> str:
         f"<h1>{html.escape(report.title)}</h1>",
         f"<p>{html.escape(report.text)}</p>" if report.text else "",
         _summary(report.summary),
-        *(_table(table) for table in report.tables),
+        *(table_html(table) for table in report.tables),
         *(_picture(picture) for picture in report.pictures),
         "</body></html>",
     ]
@@ -139,7 +139,8 @@ def _summary(rows: tuple[tuple[str, Cell], ...]) -> str:
     return f"<dl>{''.join(items)}</dl>" if rows else ""
 
 
-def _table(table: Table) -> str:
+def table_html(table: Table) -> str:
+    """The table under a heading of its own; it scrolls inside its own box. Every string is escaped."""
     head = "".join(f"<th>{html.escape(column)}</th>" for column in table.columns)
     rows = "".join(f"<tr>{''.join(_cell(cell, table.digits) for cell in row)}</tr>" for row in table.rows)
     note = f'<p class="note">{html.escape(table.note)}</p>' if table.note else ""

@@ -23,7 +23,7 @@ from occpose_ros.crowd import crowd
 from occpose_ros.eager import eager_engines
 from occpose_ros.replay.source import find_topics
 from occpose_ros.replay_speed import replay_figures
-from occpose_ros.report.bag_report import latency_figures
+from occpose_ros.report.tables import latency_figures
 from occpose_ros.round_trip import RoundTrip, round_trips
 from occpose_ros.stopwatch import model_ms, pipeline_ms
 from occpose_ros.training_speed import training_speed

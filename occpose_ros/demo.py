@@ -19,14 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from occpose_core.checkpoint import ModelInfo
-from occpose_core.files import make_folder, refuse_existing
-from occpose_core.report import text_table, write_html, write_json
+from occpose_core.files import make_folder, refuse_existing, write_atomically
+from occpose_core.report import text_table, write_json
 from occpose_core.runtime import BACKENDS, DEFAULT_MODEL, load
 from occpose_ros.bag import BagReader, BagWriter, Record, typestore
 from occpose_ros.interrupts import with_node
 from occpose_ros.live import RECORDED, LiveError, NodeProcess, Player, Recording, own_domain, ros_missing
 from occpose_ros.replay.source import Topics, find_topics
-from occpose_ros.report.bag_report import latency_figures, make_report, tables
+from occpose_ros.report.page import ReportRun, bag_page
+from occpose_ros.report.tables import latency_figures, tables
 from occpose_ros.scoring.messages import score_messages
 from occpose_ros.scoring.score import Score
 
@@ -105,8 +106,7 @@ def run(args: argparse.Namespace) -> int:
             _write_bag(target, bag, records, answers)
     scored, figures = _figures(records, topics, answers, recording, info)
     write_json(outputs.figures, figures, args.force)
-    text = f"pose_node answered {args.bag.name}, played over DDS in real time, in another process."
-    write_html(outputs.page, make_report("occpose demo", text, figures, scored), args.force)
+    write_atomically(outputs.page, _page(args.bag.name, scored, figures, answers, info).encode(), args.force)
     print("\n" + "\n\n".join(text_table(table) for table in tables(figures)))
     print(_farewell(args, outputs))
     return 0
@@ -178,6 +178,20 @@ def _figures(
         "model": recording.diagnostics["model"],
         "engine": recording.diagnostics["engine"],
     }
+
+
+def _page(bag: str, scored: Score, figures: Mapping[str, Any], answers: Answers, info: ModelInfo) -> str:
+    run = ReportRun(
+        model=info.name,
+        pattern="",
+        figures=figures,
+        intervals={},
+        score=scored,
+        latencies_ms=[float(message.latency_ms) for message in answers.of("skeletons")],
+    )
+    return bag_page(
+        "occpose demo", f"pose_node answered {bag}, played over DDS in real time, in another process.", [run]
+    )
 
 
 def _farewell(args: argparse.Namespace, outputs: Outputs) -> str:

@@ -33,7 +33,7 @@ from occpose_ros.live import NodeProcess, Player, Recording, own_domain, ros_mis
 from occpose_ros.machine import machine, machine_line
 from occpose_ros.message_types import stamp_cdr
 from occpose_ros.replay.source import find_topics
-from occpose_ros.report.bag_report import latency_figures
+from occpose_ros.report.tables import latency_figures
 
 _LISTENED = {"skeletons": SKELETONS_TYPE, "skeleton_info": SKELETON_INFO_TYPE}
 _BEGIN_NS = 1_000_000_000

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from occpose_core.camera import load_lens_models
-from occpose_core.files import refuse_existing
+from occpose_core.files import refuse_existing, write_atomically
 from occpose_core.pipeline import PosePipeline
 from occpose_core.pipeline_config import PipelineConfig
-from occpose_core.report import text_table, write_html, write_json
+from occpose_core.report import text_table, write_json
 from occpose_core.runtime import BACKENDS, DEFAULT_MODEL, load
 from occpose_core.tracking import load_solver
 from occpose_ros.bag import BagReader
@@ -37,7 +37,8 @@ from occpose_ros.replay.answer_writer import Answers
 from occpose_ros.replay.images import image_topic
 from occpose_ros.replay.run import Replay, ReplayError, replay
 from occpose_ros.replay.source import ReadingProcess, find_topics, read
-from occpose_ros.report.bag_report import latency_figures, make_report, tables
+from occpose_ros.report.page import ReportRun, bag_page
+from occpose_ros.report.tables import latency_figures, tables
 from occpose_ros.scoring.score import Score, score
 from occpose_ros.scoring.truth import truth_from_msgs
 
@@ -178,7 +179,11 @@ def run(args: argparse.Namespace) -> int:
     text += f" {topics.truth}." if topics.truth else " nobody."
     for path in outputs.json:
         write_json(path, figures, args.force)
-    write_html(outputs.html, make_report("occpose replay", text, figures, scored), args.force)
+    latencies_ms = [1000.0 * seconds for seconds in seen.step_s]
+    run = ReportRun(
+        model=args.model, pattern="", figures=figures, intervals={}, score=scored, latencies_ms=latencies_ms
+    )
+    write_atomically(outputs.html, bag_page(args.bag.name, text, [run]).encode(), args.force)
     print("\n\n".join(text_table(table) for table in tables(figures)))
     print("\n" + "\n".join(f"wrote {path}" for path in (outputs.bag, *outputs.json, outputs.html)))
     return 0

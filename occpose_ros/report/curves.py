@@ -1,0 +1,154 @@
+"""The charts of a page as data: plain numbers that the page's own script hands to plotly.
+
+A chart is {"kind", "title", "note", "x", "y", "series"}: kind "lines" | "steps" | "bars" | "histogram", x and y the
+titles of the axes, a series {"name", "role", "x", "y"} with None where there is nothing. The role ("visible",
+"hidden", "baseline", ...) decides colour and dash. "clock": x is the time of the playback.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from occpose_core.metrics import masked_mean
+from occpose_core.skeleton import H36M17
+from occpose_core.types import Origin
+from occpose_ros.report.report_run import ReportRun
+from occpose_ros.report.tables import baseline_name
+from occpose_ros.scoring.score import MM_PER_M, Score
+
+Chart = dict[str, Any]
+
+_MAX_POINTS = 400  # of a curve: more than a screen shows
+_POINTS_HZ = 4
+_HISTOGRAM_BINS = 60
+_SHOWN_LATENCY = 99.5  # percentile: one late step must not hide the rest
+_PAIRS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+_TOP_DOWN = (
+    *("head_top", "nose", "thorax", "spine"),
+    *(f"{side}_{joint}" for joint in _PAIRS for side in ("left", "right")),
+)
+
+
+def numbers(values: Sequence[float] | np.ndarray, digits: int = 1) -> list[float | None]:
+    """For JSON: rounded, None where there is no finite number."""
+    return [round(float(value), digits) if math.isfinite(value) else None for value in values]
+
+
+def _series(name: str, role: str, x: Sequence[Any], y: Sequence[float] | np.ndarray) -> dict[str, Any]:
+    return {"name": name, "role": role, "x": list(x), "y": numbers(y)}
+
+
+def charts(run: ReportRun, others: Sequence[ReportRun], begin_ns: int) -> list[Chart]:
+    """All charts of a run that have something to show. others: of the same pattern, to compare with."""
+    made = [
+        _time_chart(run.score, begin_ns) if run.score is not None and len(run.score.pairs.stamp_ns) else None,
+        _occlusion_chart(run, others),
+        _latency_chart(run.latencies_ms),
+        _joint_chart(run.figures),
+    ]
+    return [chart for chart in made if chart and chart["series"]]
+
+
+def _time_chart(score: Score, begin_ns: int) -> Chart:
+    """Errors, or without truth what the system thinks of its own errors, averaged so that the curve can be read."""
+    pairs = score.pairs
+    seconds = (pairs.stamp_ns - begin_ns) * 1e-9
+    count = max(1, min(_MAX_POINTS, int(np.ptp(seconds) * _POINTS_HZ)))
+    edges = np.linspace(seconds.min(), seconds.max() + 1e-9, count + 1)
+    bin_of = np.clip(np.digitize(seconds, edges) - 1, 0, count - 1)
+    middle = numbers((edges[:-1] + edges[1:]) / 2, 2)
+
+    def mean_mm(name: str, role: str, values_m: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
+        means = [masked_mean(values_m[bin_of == b], mask[bin_of == b]) * MM_PER_M for b in range(count)]
+        return _series(name, role, middle, means)
+
+    if pairs.has_truth.any():
+        title, y, groups = "Error over time", "MPJPE, mm", pairs.groups
+        series = [
+            mean_mm("visible joints", "visible", score.errors_m["occpose"], groups["visible"]),
+            mean_mm("hidden joints", "hidden", score.errors_m["occpose"], groups["hidden"]),
+            mean_mm("hidden joints, held", "baseline", score.errors_m["hold"], groups["hidden"]),
+        ]
+    else:
+        title, y, known = "Uncertainty over time", "sigma, mm", np.isfinite(pairs.sigma_m)
+        series = [
+            mean_mm("measured joints", "visible", pairs.sigma_m, known & (pairs.origin == Origin.MEASURED)),
+            mean_mm("filled joints", "hidden", pairs.sigma_m, known & (pairs.origin == Origin.FILLED)),
+        ]
+    note = "Click a moment to see it in the playback."
+    return {"kind": "lines", "title": title, "note": note, "x": "s", "y": y, "series": series, "clock": True}
+
+
+def _occlusion_rows(figures: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The figures by occlusion length: against the truth, else against the run with nothing hidden on top."""
+    rows = figures.get("by_occlusion_s") or figures.get("self_consistency", {}).get("by_occlusion_s") or []
+    return [row for row in rows if row["to_s"] is not None and row["joints"]]
+
+
+def _occlusion_chart(run: ReportRun, others: Sequence[ReportRun]) -> Chart:
+    """Error of hidden joints over the time since they were last measured."""
+    rows = _occlusion_rows(run.figures)
+    up_to_s = [row["to_s"] for row in rows]
+    keys = [key.removesuffix("_mm") for key in (rows[0] if rows else ()) if key.endswith("_mm")]
+    series = [_series(run.model, "hidden", up_to_s, _column(rows, "model_mm"))] if rows else []
+    for name in (key for key in keys if key != "model"):
+        series.append(_series(baseline_name(name), f"baseline {name}", up_to_s, _column(rows, f"{name}_mm")))
+    for other in others:
+        rows = _occlusion_rows(other.figures)
+        series.append(_series(other.model, "other", [row["to_s"] for row in rows], _column(rows, "model_mm")))
+    against = "" if run.figures.get("by_occlusion_s") else " Against the run with nothing hidden on top."
+    return {
+        "kind": "steps",
+        "title": "Error over occlusion length",
+        "note": f"Hidden joints, by the time since they were last measured.{against}",
+        "x": "s since last measured, up to",
+        "y": "MPJPE, mm",
+        "series": series,
+    }
+
+
+def _column(rows: Sequence[Mapping[str, Any]], key: str) -> list[float]:
+    return [math.nan if row.get(key) is None else float(row[key]) for row in rows]
+
+
+def _joint_chart(figures: Mapping[str, Any]) -> Chart | None:
+    """Error of each joint but the root, which has none by definition; from head to foot."""
+    per_joint = figures.get("per_joint_mm") or {}
+    joints = [joint for joint in _TOP_DOWN if joint in per_joint]
+    assert set(_TOP_DOWN) == set(H36M17.joints) - {"pelvis"}
+    names = {"visible": "visible", "hidden": "hidden", "not_in_layout": "not in layout"}
+    series = []
+    for group, name in names.items():
+        values = [_number(per_joint[joint].get(group)) for joint in joints]
+        if np.isfinite(values).any():
+            series.append(_series(name, group, [joint.replace("_", " ") for joint in joints], values))
+    note = "Root-relative; the pelvis is the root."
+    return {"kind": "bars", "title": "Error of each joint", "note": note, "x": "MPJPE, mm", "y": "", "series": series}
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _latency_chart(latencies_ms: Sequence[float]) -> Chart | None:
+    """How long steps took; the slowest half of a percent is past the end."""
+    values = np.asarray(latencies_ms, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return None
+    end = float(np.percentile(values, _SHOWN_LATENCY)) * 1.05
+    counts, edges = np.histogram(values, bins=_HISTOGRAM_BINS, range=(0.0, max(end, 1e-3)))
+    late = int((values > edges[-1]).sum())
+    return {
+        "kind": "histogram",
+        "title": "Latency",
+        "note": f"{len(values)} steps; {late} took longer than shown, the longest {values.max():.1f} ms.",
+        "x": "ms",
+        "y": "steps",
+        "series": [_series("steps", "visible", numbers((edges[:-1] + edges[1:]) / 2, 3), counts)],
+        "marks": [{"x": float(np.percentile(values, p)), "name": f"p{p}"} for p in (50, 95, 99)],
+    }

@@ -1,0 +1,66 @@
+"""One HTML file that needs nothing else: styles, scripts, plotly and data are inside, and no request leaves it.
+
+Names of topics, people, bags and models are foreign text. Python escapes them, the data element cannot be left by what
+is in it, and the page's policy lets no script run but the ones that are named there by their hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from string import Template
+from typing import Any
+
+
+def document(title: str, body: str, data: Mapping[str, Any], scripts: Sequence[str]) -> str:
+    """The page. body: HTML, escaped already. data: for the scripts, as JSON. scripts: names of .js files, in order."""
+    script = "".join(_text(name) for name in scripts)
+    plotly, plotly_hash = _plotly()
+    return Template(_text("page.html")).substitute(
+        title=html.escape(title),
+        style=_text("page.css"),
+        hashes=f"{_hash(script)} {plotly_hash}",
+        body=body,
+        data=json_text(data),
+        plotly=plotly,
+        script=script,
+    )
+
+
+def json_text(data: Any) -> str:
+    """JSON that may stand inside a script element whatever its strings hold; no NaN in it."""
+    text = json.dumps(_without_nan(data), allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _text(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    """As a Content-Security-Policy names a script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+@cache
+def _plotly() -> tuple[str, str]:
+    """plotly.js, compressed since it is by far the largest part of a page, in base64; and its hash."""
+    from plotly.offline import get_plotlyjs  # only pages need it
+
+    source = get_plotlyjs()
+    return base64.b64encode(gzip.compress(source.encode(), 9, mtime=0)).decode(), _hash(source)

@@ -1,0 +1,136 @@
+// Plays a run: owns the moment that is shown and tells everybody who shows something of it.
+
+class Player {
+  constructor(skeleton, onMoment) {
+    this.seconds = 0;
+    this.playing = false;
+    this.speed = 1;
+    this.onMoment = onMoment;
+    this.orbit = new Orbit();
+    this.stage = new Stage(element("stage"), skeleton, this.orbit);
+    this.timeline = new Timeline(element("timeline"), (seconds) => this.seek(seconds));
+    this.#wire();
+  }
+
+  // Show another run at the moment that is shown; the view stays, once there is one.
+  show(people, moments) {
+    this.people = people;
+    this.timeline.show(people, moments);
+    element("seek").max = people.end;
+    element("said").textContent = [
+      people.every > 1 ? `The recording is long: every ${people.every}th frame is here, and people move between those.` : "",
+      people.truth ? "" : "No truth is known.",
+      this.timeline.left ? `${this.timeline.left} people who are there for a shorter time have no row.` : "",
+    ].join(" ");
+    document.querySelector("[data-layer=truth]").closest("label").hidden = !people.truth;
+    if (!this.home) this.view("home");
+    this.seek(Math.min(this.seconds, people.end));
+  }
+
+  view(name) {
+    const { orbit, people } = this;
+    this.stage.resize();
+    const box = people.box();
+    box[2] = [0, Math.max(box[2][1], 1.6)];
+    const sides = { home: [0.45, 0.24], side: [Math.PI / 2, 0.1], top: [0, 1.57] };
+    if (name === "camera") {
+      const away = Math.max(box[1][0], 2);
+      Object.assign(orbit, { azimuth: 0, elevation: 0.02, target: [0, away, people.cameraHeight], distance: away });
+      orbit.update();
+    } else {
+      [orbit.azimuth, orbit.elevation] = sides[name];
+      orbit.fit(box);
+    }
+    this.home = true;
+    this.draw();
+  }
+
+  seek(seconds) {
+    this.seconds = Math.min(Math.max(seconds, 0), this.people.end);
+    this.draw();
+  }
+
+  step(frames) {
+    this.pause();
+    const { seconds } = this.people;
+    const frame = Math.min(Math.max(this.people.frameAt(this.seconds) + frames, 0), seconds.length - 1);
+    this.seek(seconds[frame]);
+  }
+
+  play() {
+    if (this.playing) return;
+    if (this.seconds >= this.people.end) this.seconds = 0;
+    this.#playing(true);
+    let before = null;
+    const tick = (now) => {
+      if (!this.playing) return;
+      this.seek(this.seconds + (before === null ? 0 : Math.min((now - before) / 1000, 0.25) * this.speed));
+      before = now;
+      if (this.seconds >= this.people.end) this.pause();
+      else requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
+  }
+
+  pause() {
+    this.#playing(false);
+  }
+
+  toggle() {
+    if (this.playing) this.pause();
+    else this.play();
+  }
+
+  draw() {
+    const { people } = this;
+    this.stage.resize();
+    this.stage.draw(people.at(this.seconds), { height: people.cameraHeight, axes: people.cameraAxes });
+    this.timeline.draw(this.seconds, this.stage.colours);
+    element("seek").value = this.seconds;
+    element("clock").textContent = `${clock(this.seconds)} / ${clock(people.end)}`;
+    this.onMoment(this.seconds);
+  }
+
+  recolour() {
+    this.stage.colours = readColours();
+    this.draw();
+  }
+
+  #playing(value) {
+    this.playing = value;
+    element("play").textContent = value ? "❚❚" : "▶";
+    element("play").setAttribute("aria-label", value ? "Pause" : "Play");
+  }
+
+  #wire() {
+    const redraw = () => this.draw();
+    steer(element("stage"), this.orbit, redraw, () => this.view("home"));
+    new ResizeObserver(redraw).observe(element("stage"));
+    element("play").addEventListener("click", () => this.toggle());
+    element("seek").addEventListener("input", (event) => { this.pause(); this.seek(event.target.valueAsNumber); });
+    element("speed").addEventListener("change", (event) => { this.speed = Number(event.target.value); });
+    for (const button of document.querySelectorAll("[data-view]")) {
+      button.addEventListener("click", () => this.view(button.dataset.view));
+    }
+    for (const box of document.querySelectorAll("[data-layer]")) {
+      box.addEventListener("change", () => { this.stage.layers[box.dataset.layer] = box.checked; redraw(); });
+    }
+    const keys = { " ": () => this.toggle(), k: () => this.toggle(), ",": () => this.step(-1), ".": () => this.step(1),
+      j: () => this.seek(this.seconds - 1), l: () => this.seek(this.seconds + 1) };
+    document.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("a, button, select, input")) return;
+      if (!keys[event.key]) return;
+      event.preventDefault();
+      keys[event.key]();
+    });
+  }
+}
+
+function element(id) {
+  return document.getElementById(id);
+}
+
+function clock(seconds) {
+  const tenths = Math.round(seconds * 10);
+  return `${Math.floor(tenths / 600)}:${((tenths % 600) / 10).toFixed(1).padStart(4, "0")}`;
+}
