@@ -18,7 +18,7 @@ from occpose_ros.diagnostics import Statistics
 from occpose_ros.ground import Ground
 from occpose_ros.outputs import Outputs
 from occpose_ros.parameters import NodeParameters
-from occpose_ros.timing import Received, age_s, other_clock, stamped
+from occpose_ros.timing import Received, other_clock, timed
 from occpose_ros.transforms import TransformBuffer, TransformError
 
 # Faults of a detector that repeat in every frame: said once.
@@ -138,12 +138,15 @@ class Answerer:
         )
 
     def _read(self, received: Received, parameters: NodeParameters) -> KeypointsArray:
-        keypoints = self._read_keypoints(received.msg, parameters.layout)
-        if keypoints.stamp_ns == 0:
-            keypoints = stamped(keypoints, received, parameters.zero_stamps)
-            self._statistics.dropped({"no_stamp": 1})
+        keypoints, age = timed(
+            self._read_keypoints(received.msg, parameters.layout),
+            received,
+            self._now_ns(),
+            zero_stamps=parameters.zero_stamps,
+            max_age_s=parameters.max_age_s,
+        )
+        if "no_stamp" in keypoints.dropped:
             self._warn("no_stamp", "keypoints have the stamp 0: their time of arrival is used, which is less exact")
-        age = age_s(keypoints.stamp_ns, self._now_ns(), parameters.max_age_s)
         self._statistics.aged(age)
         self._told_clock = self._told_clock or self._tell(other_clock(age))
         return keypoints

@@ -9,34 +9,52 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rosbags.highlevel import AnyReader
-from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.interfaces import (
+    MessageDefinitionFormat,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 from rosbags.typesys.store import Typestore
 
-from occpose_core.errors import OccposeError
 from occpose_core.files import refuse_existing
-from occpose_ros.bag_damage import DAMAGE, reason_of
+from occpose_ros.bag_damage import DAMAGE, BagError, failure, message_failure
+from occpose_ros.message_definitions import PACKAGE, Definitions, definition_files, types_from_files, typestore
 
-PACKAGE = "occpose_ros"
 KEYPOINTS_TYPE = f"{PACKAGE}/msg/Keypoints2DArray"
 SKELETONS_TYPE = f"{PACKAGE}/msg/Skeleton3DArray"
 SKELETON_INFO_TYPE = f"{PACKAGE}/msg/SkeletonInfo"
 CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 MARKERS_TYPE = "visualization_msgs/msg/MarkerArray"
 TF_TYPE = "tf2_msgs/msg/TFMessage"
+_MOST_NAMED = 30  # topics in a sentence
 
-
-class BagError(OccposeError):
-    """A bag is missing, damaged, foreign, empty, lacks a topic, or would be overwritten."""
+__all__ = [
+    "CAMERA_INFO_TYPE",
+    "KEYPOINTS_TYPE",
+    "MARKERS_TYPE",
+    "PACKAGE",
+    "SKELETONS_TYPE",
+    "SKELETON_INFO_TYPE",
+    "TF_TYPE",
+    "BagError",
+    "BagReader",
+    "BagWriter",
+    "Channel",
+    "Record",
+    "definition_files",
+    "typestore",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,41 +82,28 @@ class Channel:
     latched: bool
 
 
-def definition_files() -> list[Path]:
-    """The text files of occpose's own messages: beside this module when installed, in `msg/` in a checkout."""
-    here = Path(__file__).resolve().parent
-    for folder in (here / "definitions", here.parent / "msg"):
-        files = sorted(folder.glob("*.msg"))
-        if files:
-            return files
-    raise BagError(
-        f"occpose's message definitions are neither in {here / 'definitions'} nor in {here.parent / 'msg'};"
-        " install occpose again"
-    )
-
-
-@lru_cache(maxsize=1)
-def typestore() -> Typestore:
-    """ROS 2's standard message types and occpose's own."""
-    store = get_typestore(Stores.ROS2_JAZZY)
-    for path in definition_files():
-        store.register(get_types_from_msg(path.read_text(encoding="utf-8"), f"{PACKAGE}/msg/{path.stem}"))
-    return store
-
-
 class BagReader:
-    """Read a bag in time order; a context manager. Raises BagError."""
+    """Read a bag in time order; a context manager. Raises BagError.
 
-    def __init__(self, path: Path | str) -> None:
+    message_files: .msg files and packages of them, for messages whose definitions the bag does not carry.
+    """
+
+    def __init__(self, path: Path | str, message_files: Sequence[Path | str] = ()) -> None:
         self.path = Path(path)
+        self._message_files = tuple(message_files)
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> BagReader:
         self._check_path()
+        files = types_from_files(self._message_files)
         with self._damage():
-            self._reader = self._stack.enter_context(AnyReader([self.path], default_typestore=typestore()))
-            self.topics = {connection.topic: connection.msgtype for connection in self._reader.connections}
-            self.typestore = self._reader.typestore
+            self._reader = self._stack.enter_context(Reader(self.path))
+            self._connections = list(self._reader.connections)
+            carried = {
+                c.msgtype: c.msgdef for c in self._connections if c.msgdef.format != MessageDefinitionFormat.NONE
+            }
+            self._definitions = Definitions(self.path, carried, files)
+            self.topics = {connection.topic: connection.msgtype for connection in self._connections}
         if self._reader.message_count == 0:
             self._stack.close()
             raise BagError(f"{self.path} holds no messages; record it again while the topics are being published")
@@ -117,6 +122,8 @@ class BagReader:
                 f"{self.path} is a folder without metadata.yaml, so not a rosbag2; give a folder that"
                 " `ros2 bag record` made, or a .mcap file"
             )
+        if self.path.is_file() and self.path.suffix == ".zstd":
+            raise BagError(f"{self.path} is a compressed part of a bag; give its folder, where metadata.yaml is")
         if self.path.is_file() and self.path.suffix not in (".mcap", ".db3"):
             raise BagError(
                 f"{self.path} ends neither in .mcap nor in .db3; convert other recordings to rosbag2 first"
@@ -127,53 +134,57 @@ class BagReader:
     def _damage(self) -> Iterator[None]:
         try:
             yield
-        except OccposeError:
+        except BagError:
             raise
         except (OSError, *DAMAGE) as error:
-            raise self._failure(error) from None
-
-    def _failure(self, error: BaseException) -> BagError:
-        if isinstance(error, OSError):
-            return BagError(f"{self.path} cannot be read: {error.strerror or error}; check the path and its rights")
-        return BagError(
-            f"{self.path} is not a readable ROS 2 bag ({reason_of(error)}); if a recording was cut off, try"
-            " `mcap recover` or `ros2 bag reindex`, else record it again"
-        )
+            raise failure(self.path, error) from None
 
     def topics_of(self, msgtype: str) -> list[str]:
         """All topics of a message type, in alphabetical order."""
         return sorted(topic for topic, known in self.topics.items() if known == msgtype)
 
-    def topic_of(self, msgtype: str, wanted: str | None = None) -> str:
-        """The only topic of a message type, or `wanted` if it has that type; BagError names what is there."""
-        there = ", ".join(f"{topic} ({known})" for topic, known in sorted(self.topics.items()))
+    def contents(self) -> str:
+        """What topics there are, and of what types, for a sentence."""
+        there = [f"{topic} ({known})" for topic, known in sorted(self.topics.items())]
+        more = f" and {len(there) - _MOST_NAMED} more" if len(there) > _MOST_NAMED else ""
+        return ", ".join(there[:_MOST_NAMED]) + more
+
+    def topic_of(self, msgtype: str, wanted: str | None = None, option: str = "") -> str:
+        """The only topic of a message type, or `wanted` if it has that type; BagError names what is there.
+
+        option: of the command, by which users name the topic.
+        """
         if wanted is not None:
             known = self.topics.get(wanted)
             if known is None:
-                raise BagError(f"{self.path} has no topic {wanted!r}; it has {there}")
+                raise BagError(f"{self.path} has no topic {wanted!r}; it has {self.contents()}")
             if known != msgtype:
                 raise BagError(
-                    f"topic {wanted} of {self.path} is of type {known}, not {msgtype}; choose another of {there}"
+                    f"topic {wanted} of {self.path} is of type {known}, not {msgtype}; choose another of"
+                    f" {self.contents()}"
                 )
             return wanted
         found = self.topics_of(msgtype)
         if not found:
-            raise BagError(f"{self.path} has no topic of type {msgtype}; it has {there}")
+            raise BagError(f"{self.path} has no topic of type {msgtype}; it has {self.contents()}")
         if len(found) > 1:
+            by = f" with {option}" if option else ""
             raise BagError(
-                f"{self.path} has {len(found)} topics of type {msgtype}: {', '.join(found)}; name one of them"
+                f"{self.path} has {len(found)} topics of type {msgtype}: {', '.join(found)}; name one of them{by}"
             )
         return found[0]
 
     def channel(self, topic: str) -> Channel:
         """How the bag describes a topic."""
-        return _channel(topic, self.topics[topic], self.typestore, self.latched(topic))
+        msgtype = self.topics[topic]
+        with self._damage():
+            return channel_of(topic, msgtype, self._definitions.store_for(msgtype), self.latched(topic))
 
     def latched(self, topic: str) -> bool:
         """Whether the topic was published for late joiners, too."""
         profiles = [
             profile
-            for connection in self._reader.connections
+            for connection in self._connections
             if connection.topic == topic
             for profile in getattr(connection.ext, "offered_qos_profiles", ())
         ]
@@ -181,7 +192,7 @@ class BagReader:
 
     def count(self, topics: Collection[str]) -> int:
         """How many messages these topics hold."""
-        return sum(connection.msgcount for connection in self._reader.connections if connection.topic in topics)
+        return sum(connection.msgcount for connection in self._connections if connection.topic in topics)
 
     @property
     def begin_ns(self) -> int:
@@ -198,7 +209,7 @@ class BagReader:
 
         begin_ns: only those received then or later.
         """
-        wanted = [c for c in self._reader.connections if topics is None or c.topic in topics]
+        wanted = [c for c in self._connections if topics is None or c.topic in topics]
         if not wanted:
             return
         with self._damage():
@@ -213,12 +224,15 @@ class BagReader:
     def unpack(self, record: Record) -> Any:
         """What a message of this bag says."""
         try:  # not `with self._damage()`, which takes as long as a small message
-            return self._reader.deserialize(record.raw, record.msgtype)
+            return self._definitions.store_for(record.msgtype).deserialize_cdr(record.raw, record.msgtype)
+        except BagError:
+            raise
         except DAMAGE as error:
-            raise self._failure(error) from None
+            raise message_failure(self.path, record.topic, record.raw, error) from None
 
 
-def _channel(topic: str, msgtype: str, store: Typestore, latched: bool) -> Channel:
+def channel_of(topic: str, msgtype: str, store: Typestore, latched: bool) -> Channel:
+    """A topic of a type that the store knows."""
     definition, _ = store.generate_msgdef(msgtype, ros_version=2)
     digest = store.hash_rihs01(msgtype)
     return Channel(topic=topic, msgtype=msgtype, definition=definition, digest=digest, latched=latched)
@@ -302,7 +316,7 @@ class BagWriter:
         """Append a message built from `typestore()`. latched: its topic is transient-local, as `skeleton_info` is."""
         store, msgtype = typestore(), message.__msgtype__
         if topic not in self._connections:
-            self.open(_channel(topic, msgtype, store, latched))
+            self.open(channel_of(topic, msgtype, store, latched))
         self.append(topic, stamp_ns, bytes(store.serialize_cdr(message, msgtype)))
 
     def copy(self, record: Record, reader: BagReader) -> None:

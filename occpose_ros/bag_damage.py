@@ -1,17 +1,21 @@
-"""What the reading library raises for bags that are damaged in one way or another."""
+"""That a bag is damaged: what the reading library raises, in one way or another, and what users are told."""
 
 from __future__ import annotations
 
+import errno
 import struct
 import sys
+import tempfile
 import textwrap
+from pathlib import Path
 
 import apsw
-from rosbags.highlevel import AnyReaderError
 from rosbags.rosbag2 import ReaderError
 from rosbags.serde import SerdeError
 from rosbags.typesys import TypesysError
 from ruamel.yaml.error import YAMLError
+
+from occpose_core.errors import OccposeError
 
 if sys.version_info >= (3, 14):
     from compression.zstd import ZstdError
@@ -19,7 +23,6 @@ else:
     from backports.zstd import ZstdError
 
 DAMAGE = (
-    AnyReaderError,
     ArithmeticError,
     ReaderError,
     SerdeError,
@@ -36,8 +39,38 @@ DAMAGE = (
     apsw.Error,
     struct.error,
 )
+_ZSTD = b"\x28\xb5\x2f\xfd"  # what a message begins with that is compressed by itself
+
+
+class BagError(OccposeError):
+    """A bag is missing, damaged, foreign, empty, lacks a topic, or would be overwritten."""
 
 
 def reason_of(error: BaseException) -> str:
     """What the library says of the damage, in a few words."""
     return textwrap.shorten(str(error), 120, placeholder=" ...").rstrip(".") or type(error).__name__
+
+
+def failure(path: Path, error: BaseException) -> BagError:
+    """A sentence about a bag that could not be read."""
+    if isinstance(error, OSError):
+        if error.errno == errno.ENOSPC:
+            return BagError(
+                f"{path} is compressed, and {tempfile.gettempdir()} has no room to unpack it: let TMPDIR name a folder"
+                " that has"
+            )
+        return BagError(f"{path} cannot be read: {error.strerror or error}; check the path and its rights")
+    return BagError(
+        f"{path} is not a readable ROS 2 bag ({reason_of(error)}); if a recording was cut off, try `mcap recover` or"
+        " `ros2 bag reindex`, else record it again"
+    )
+
+
+def message_failure(path: Path, topic: str, raw: bytes, error: BaseException) -> BagError:
+    """A sentence about a message that could not be unpacked."""
+    if raw[:4] == _ZSTD and path.is_file():
+        return BagError(
+            f"{path} has messages that are compressed one by one, as metadata.yaml tells: give the folder of the bag"
+            " that it belongs to"
+        )
+    return BagError(f"a message on {topic} of {path} is damaged ({reason_of(error)}); record it again")

@@ -17,11 +17,11 @@ import numpy as np
 from occpose_core.runtime import Engine
 from occpose_core.runtime.image_engine import ImageEngine
 from occpose_ros.adapters import camera_from_msg, keypoints_from_occpose_msg
-from occpose_ros.bag import BagReader
+from occpose_ros.bag import CAMERA_INFO_TYPE, BagReader
 from occpose_ros.bench_images import image_model_ms
 from occpose_ros.crowd import crowd
 from occpose_ros.eager import eager_engines
-from occpose_ros.replay.source import find_topics
+from occpose_ros.replay.topics import find_topics
 from occpose_ros.replay_speed import replay_figures
 from occpose_ros.report.tables import latency_figures
 from occpose_ros.round_trip import RoundTrip, round_trips
@@ -75,7 +75,7 @@ class _Inputs:
 def _inputs(bag: BagReader, people: Sequence[int]) -> _Inputs:
     topics = find_topics(bag)
     messages = [record.message for record in bag.messages([topics.keypoints])]
-    camera = next(iter(bag.messages([topics.camera_info])))
+    camera = next(iter(bag.messages(bag.topics_of(CAMERA_INFO_TYPE))))
     return _Inputs(
         crowds={count: crowd(messages, count) for count in {1, *people}},
         camera_info=camera.message,

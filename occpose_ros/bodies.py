@@ -6,15 +6,20 @@ said to be tracked but stays away delays one image, and is not waited for again 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from occpose_ros.adapters import RejectedMessageError
 from occpose_ros.adapters.hri import Bodies
+from occpose_ros.adapters.keypoints import check_crowd
 from occpose_ros.message_types import stamp_ns_from_msg
 
 # An older stamp than this is no straggler: time begins anew, as in a bag that is played in a loop.
 _BACKWARD_RESET_NS = 500_000_000
+# So many bodies are listened to at once.
+MAX_BODIES = 100
+# Detectors lose a body in a bad moment and find it again: it is listened to for so long after it was last tracked.
+KEEP_S = 10.0
 
 
 class BodyGatherer:
@@ -70,3 +75,67 @@ class BodyGatherer:
         self._absent |= self._tracked - self._open.keys()
         bodies, self._open, self._answered_ns = self._open, {}, self._open_ns
         return [Bodies(header=next(iter(bodies.values())).header, bodies=bodies)]
+
+
+class TrackedBodies:
+    """Who is listened to: bodies come and go as the list of tracked ones says.
+
+    join: begins to listen to a body, and says whether that is possible. leave: ends it. hand_over: gets each image that
+    is complete.
+    """
+
+    def __init__(
+        self, join: Callable[[str], bool], leave: Callable[[str], object], hand_over: Callable[[Bodies], object]
+    ) -> None:
+        self._join = join
+        self._leave = leave
+        self._hand_over = hand_over
+        self._gatherer = BodyGatherer()
+        self._tracked_s: dict[str, float] = {}  # when a body that is listened to was last tracked
+
+    def on_list(self, msg: Any, now_s: float) -> None:
+        """Take an hri_msgs/IdsList; RejectedMessageError, after all else is done, if a body cannot be listened to."""
+        check_crowd(len(msg.ids))
+        refused = [id for id in dict.fromkeys(msg.ids) if not self._listen(id, now_s)]
+        for id in [id for id, last_s in self._tracked_s.items() if now_s - last_s > KEEP_S]:
+            self._stop(id)
+        for image in self._gatherer.tracked(msg.header, set(msg.ids).difference(refused)):
+            self._hand_over(image)
+        if refused:
+            raise RejectedMessageError(
+                "refused_body",
+                f"{len(refused)} tracked bodies cannot be listened to, as {refused[0]!r}: an id is part of a topic's"
+                f" name, of letters, digits and _, beginning with a letter, and {MAX_BODIES} bodies are the most",
+            )
+
+    def on_body(self, id: str, msg: Any) -> None:
+        """Take the hri_msgs/Skeleton2D of a body that is listened to; RejectedMessageError if its image is over."""
+        for image in self._gatherer.came(id, msg):
+            self._hand_over(image)
+
+    def leave_all(self) -> None:
+        """Listen to nobody any more."""
+        for id in list(self._tracked_s):
+            self._stop(id)
+
+    def _listen(self, id: str, now_s: float) -> bool:
+        """Listen to a body; whether that is possible."""
+        if id not in self._tracked_s:
+            if len(self._tracked_s) >= MAX_BODIES and not self._stop_one(now_s):
+                return False
+            if not self._join(id):
+                return False
+        self._tracked_s[id] = now_s
+        return True
+
+    def _stop_one(self, now_s: float) -> bool:
+        """Stop listening to the body that was last tracked longest ago, if it is tracked no more."""
+        id = min(self._tracked_s, key=self._tracked_s.__getitem__)
+        if self._tracked_s[id] == now_s:
+            return False
+        self._stop(id)
+        return True
+
+    def _stop(self, id: str) -> None:
+        del self._tracked_s[id]
+        self._leave(id)

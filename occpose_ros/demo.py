@@ -25,7 +25,7 @@ from occpose_core.runtime import BACKENDS, DEFAULT_MODEL, load
 from occpose_ros.bag import BagReader, BagWriter, Record, typestore
 from occpose_ros.interrupts import with_node
 from occpose_ros.live import RECORDED, LiveError, NodeProcess, Player, Recording, own_domain, ros_missing
-from occpose_ros.replay.source import Topics, find_topics
+from occpose_ros.replay.topics import Topics, find_topics
 from occpose_ros.report.page import ReportRun, bag_page
 from occpose_ros.report.tables import latency_figures, tables
 from occpose_ros.scoring.messages import score_messages

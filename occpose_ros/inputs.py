@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, Protocol
 
 from rclpy.exceptions import InvalidTopicNameException
 
-from occpose_ros.adapters import INPUTS, KeypointsArray, RejectedMessageError, keypoints_from_yolo_msg
-from occpose_ros.adapters.keypoints import check_crowd
-from occpose_ros.bodies import BodyGatherer
+from occpose_ros.adapters import INPUTS
+from occpose_ros.bodies import TrackedBodies
 from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.message_types import message_class
 from occpose_ros.parameter_fields import ParameterError
@@ -19,10 +17,6 @@ from occpose_ros.parameters import NodeParameters
 from occpose_ros.qos import subscribe, subscribe_for_thread, subscribe_plainly
 from occpose_ros.worker import Listening
 
-# So many bodies are listened to at once.
-MAX_BODIES = 100
-# Detectors lose a body in a bad moment and find it again: it is listened to for so long after it was last tracked.
-KEEP_S = 10.0
 _BAD_NAMES = (InvalidTopicNameException, ValueError)  # characters, and substitutions that are not known
 
 
@@ -39,7 +33,7 @@ class Input(Protocol):
 
 
 def open_input(node: ManagedNode, on_message: Callable[..., None]) -> Input:
-    """Subscribe to what the parameter `input` says; on_message gets what `reader` reads, and if known how long it lay.
+    """Subscribe to what the parameter `input` says; on_message gets what `reader_of` reads, and how long it lay.
 
     Raises MissingMessagesError if the package of the messages is not installed, ParameterError if a topic cannot have
     its name.
@@ -49,13 +43,6 @@ def open_input(node: ManagedNode, on_message: Callable[..., None]) -> Input:
     if parameters.input == "hri":
         return BodiesInput(node, parameters.humans_namespace, kind, on_message)
     return TopicInput(node, kind, on_message)
-
-
-def reader(parameters: NodeParameters) -> Callable[[Any, str], KeypointsArray]:
-    """The adapter of the parameter `input`, with what other parameters say about it."""
-    if parameters.input == "yolo":
-        return partial(keypoints_from_yolo_msg, first_joint_id=parameters.first_joint_id)
-    return INPUTS[parameters.input].read
 
 
 def silence(node: ManagedNode, topic: str) -> str:
@@ -100,12 +87,10 @@ class BodiesInput:
     def __init__(self, node: ManagedNode, humans: str, kind: Any, on_message: Callable[[Any], None]) -> None:
         self._node = node
         self._kind = kind
-        self._on_message = on_message
         self._bodies = f"{humans.rstrip('/')}/bodies"
-        self._gatherer = BodyGatherer()
+        self._tracked = TrackedBodies(self._join, self._leave, on_message)
         self._subscriptions: dict[str, Any] = {}
-        self._tracked_s: dict[str, float] = {}  # when a body that is listened to was last tracked
-        callback = node.guarded(self._on_tracked, "tracked bodies")
+        callback = node.guarded(lambda msg: self._tracked.on_list(msg, time.monotonic()), "tracked bodies")
         try:
             self._list = subscribe(node, message_class("hri_msgs/msg/IdsList"), f"{self._bodies}/tracked", callback)
         except _BAD_NAMES as error:
@@ -116,8 +101,7 @@ class BodiesInput:
     def destroy(self) -> None:
         """Leave all topics."""
         self._node.destroy_subscription(self._list)
-        for id in list(self._subscriptions):
-            self._leave(id)
+        self._tracked.leave_all()
 
     def _refuse_own_output(self, prefix: str) -> None:
         if self._node.resolve_topic_name(f"{prefix.rstrip('/')}/bodies/tracked") == self.topic:
@@ -127,46 +111,14 @@ class BodiesInput:
                 " another name"
             )
 
-    def _on_tracked(self, msg: Any) -> None:
-        check_crowd(len(msg.ids))
-        now_s = time.monotonic()
-        refused = [id for id in dict.fromkeys(msg.ids) if not self._listen(id, now_s)]
-        for id in [id for id, last_s in self._tracked_s.items() if now_s - last_s > KEEP_S]:
-            self._leave(id)
-        self._hand_over(self._gatherer.tracked(msg.header, set(msg.ids).difference(refused)))
-        if refused:
-            raise RejectedMessageError(
-                "refused_body",
-                f"{len(refused)} tracked bodies cannot be listened to, as {refused[0]!r}: an id is part of a topic's"
-                f" name, of letters, digits and _, beginning with a letter, and {MAX_BODIES} bodies are the most",
-            )
-
-    def _listen(self, id: str, now_s: float) -> bool:
-        """Listen to a body; whether that is possible."""
-        if id not in self._subscriptions:
-            if len(self._subscriptions) >= MAX_BODIES and not self._leave_one(now_s):
-                return False
-            callback = self._node.guarded(lambda msg: self._hand_over(self._gatherer.came(id, msg)), "body")
-            try:
-                topic = f"{self._bodies}/{id}/skeleton2d"
-                self._subscriptions[id] = subscribe_plainly(self._node, self._kind, topic, callback)
-            except _BAD_NAMES:
-                return False
-        self._tracked_s[id] = now_s
-        return True
-
-    def _leave_one(self, now_s: float) -> bool:
-        """Leave the body that was last tracked longest ago, if it is tracked no more."""
-        id = min(self._tracked_s, key=self._tracked_s.__getitem__)
-        if self._tracked_s[id] == now_s:
+    def _join(self, id: str) -> bool:
+        callback = self._node.guarded(lambda msg: self._tracked.on_body(id, msg), "body")
+        try:
+            topic = f"{self._bodies}/{id}/skeleton2d"
+            self._subscriptions[id] = subscribe_plainly(self._node, self._kind, topic, callback)
+        except _BAD_NAMES:
             return False
-        self._leave(id)
         return True
 
     def _leave(self, id: str) -> None:
         self._node.destroy_subscription(self._subscriptions.pop(id))
-        del self._tracked_s[id]
-
-    def _hand_over(self, images: list[Any]) -> None:
-        for image in images:
-            self._on_message(image)

@@ -37,7 +37,7 @@ def parameter(
     """A parameter.
 
     why: the reason for its default. live: may change while the node is configured. needs: a message type, without which
-    the parameter must keep its default.
+    a node's parameter must keep its default.
     """
     metadata = {"what": what, "why": why, "bounds": bounds, "choices": tuple(choices), "live": live, "needs": needs}
     return field(default=default, metadata=metadata)
@@ -59,6 +59,10 @@ def _check(item: Field[Any], value: Any) -> None:
         raise ParameterError(f"{item.name} must lie in {bounds[0]} to {bounds[1]}, got {value}")
     if choices and value not in choices:
         raise ParameterError(f"{item.name} must be {_one_of(choices)}, got {value!r}")
+
+
+def _check_installed(item: Field[Any], value: Any) -> None:
+    """ParameterError if the parameter has a value for which this installation lacks messages."""
     if item.metadata["needs"] and value != item.default:
         try:
             message_class(item.metadata["needs"])
@@ -85,7 +89,10 @@ def changed(parameters: Parameters, changes: Mapping[str, Any], *, configured: b
                 f"{name} cannot change while the node is configured: use `ros2 lifecycle set` to deactivate and clean"
                 f" up, set {name}, then configure and activate"
             )
-    return replace(parameters, **known)
+    after = replace(parameters, **known)
+    for name, value in known.items():
+        _check_installed(ours[name], value)
+    return after
 
 
 def explain(kind: type[Any]) -> str:
@@ -113,6 +120,7 @@ def declare(node: Any, kind: type[Parameters]) -> Parameters:
         anything = ParameterDescriptor(dynamic_typing=True)
         values[item.name] = node.declare_parameter(item.name, item.default, anything).value
         _check(item, values[item.name])
+        _check_installed(item, values[item.name])
         node.set_descriptor(item.name, _descriptor(item))
     return kind(**values)
 

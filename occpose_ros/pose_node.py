@@ -28,13 +28,13 @@ from sensor_msgs.msg import CameraInfo
 from occpose_core.errors import OccposeError
 from occpose_core.pipeline import PosePipeline
 from occpose_core.types import Camera
-from occpose_ros.adapters import read_camera
+from occpose_ros.adapters import read_camera, reader_of
 from occpose_ros.answerer import Answerer
 from occpose_ros.diagnostics import Period, verdict
 from occpose_ros.ground import Ground
 from occpose_ros.heights import Heights
 from occpose_ros.image_input import ImageInput
-from occpose_ros.inputs import Input, open_input, reader, silence
+from occpose_ros.inputs import Input, open_input, silence
 from occpose_ros.lifecycle import ManagedNode
 from occpose_ros.message_types import MessageTypes
 from occpose_ros.node_engine import UNCONFIGURED, NodeEngine
@@ -96,7 +96,7 @@ class PoseNode(ManagedNode):
             transforms=self._transforms,
             ground=Ground(self.parameters.ground_frame, self._transforms) if self.parameters.ground_frame else None,
             statistics=self.statistics,
-            read_keypoints=reader(self.parameters),
+            read_keypoints=reader_of(self.parameters.input, self.parameters.first_joint_id),
             read_image=self._image_reader() if self._engine.image_engine is not None else None,
             now_ns=lambda: self.get_clock().now().nanoseconds,
             warn=self.warn,

@@ -25,14 +25,22 @@ import numpy as np
 from occpose_core.errors import OccposeError
 from occpose_core.files import refuse_existing
 from occpose_core.report import Table, text_table, write_json
-from occpose_ros.bag import KEYPOINTS_TYPE, SKELETON_INFO_TYPE, SKELETONS_TYPE, BagReader, Record, typestore
+from occpose_ros.bag import (
+    CAMERA_INFO_TYPE,
+    KEYPOINTS_TYPE,
+    SKELETON_INFO_TYPE,
+    SKELETONS_TYPE,
+    BagReader,
+    Record,
+    typestore,
+)
 from occpose_ros.crowd import passers_by
 from occpose_ros.demo import SAMPLE
 from occpose_ros.interrupts import with_node
 from occpose_ros.live import NodeProcess, Player, Recording, own_domain, ros_missing
 from occpose_ros.machine import machine, machine_line
 from occpose_ros.message_types import stamp_cdr
-from occpose_ros.replay.source import find_topics
+from occpose_ros.replay.topics import find_topics
 from occpose_ros.report.tables import latency_figures
 
 _LISTENED = {"skeletons": SKELETONS_TYPE, "skeleton_info": SKELETON_INFO_TYPE}
@@ -247,7 +255,7 @@ def run(args: argparse.Namespace) -> int:
     with BagReader(SAMPLE) as bag:
         topics = find_topics(bag)
         messages = [record.message for record in bag.messages([topics.keypoints])]
-        camera_info = bytes(next(iter(bag.messages([topics.camera_info]))).raw)
+        camera_info = bytes(next(iter(bag.messages(bag.topics_of(CAMERA_INFO_TYPE)))).raw)
     images = passers_by(messages, args.people, max(2, round(args.round * args.rate)), args.rate, seed=0)
     seen = soak(_round(list(images), args.rate), camera_info, args.minutes, args.people)
     figures = {"machine": where, "rate_hz": args.rate, "people": args.people, **figures_of(seen)}

@@ -27,11 +27,21 @@ class Received:
     image: Any = None
 
 
-def stamped(keypoints: KeypointsArray, received: Received, zero_stamps: str) -> KeypointsArray:
-    """Give keypoints without a stamp that of their arrival, or raise RejectedMessageError.
+def timed(
+    keypoints: KeypointsArray, received: Received, now_ns: int, *, zero_stamps: str, max_age_s: float
+) -> tuple[KeypointsArray, float]:
+    """Keypoints with a stamp that means something, and their age in s; RejectedMessageError if that cannot be had.
 
-    zero_stamps: one of ZERO_STAMPS. A clock that has not begun (sim time without /clock) tells no time of arrival.
+    Those that come without a stamp get that of their arrival, and count themselves as `no_stamp` in `dropped`.
+    zero_stamps, max_age_s: as the node's parameters.
     """
+    if keypoints.stamp_ns == 0:
+        keypoints = _stamped(keypoints, received, zero_stamps)
+    return keypoints, _age_s(keypoints.stamp_ns, now_ns, max_age_s)
+
+
+def _stamped(keypoints: KeypointsArray, received: Received, zero_stamps: str) -> KeypointsArray:
+    """zero_stamps: one of ZERO_STAMPS. A clock that has not begun (sim time without /clock) tells no arrival."""
     if zero_stamps == "drop":
         raise RejectedMessageError(
             "no_stamp", "keypoints have the stamp 0: stamp them with the time of the image, or set zero_stamps: arrival"
@@ -40,10 +50,10 @@ def stamped(keypoints: KeypointsArray, received: Received, zero_stamps: str) -> 
         raise RejectedMessageError(
             "no_stamp", "keypoints have the stamp 0 and so has the clock: publish /clock, or set use_sim_time to false"
         )
-    return replace(keypoints, stamp_ns=received.received_ns)
+    return replace(keypoints, stamp_ns=received.received_ns, dropped={**keypoints.dropped, "no_stamp": 1})
 
 
-def age_s(stamp_ns: int, now_ns: int, max_age_s: float) -> float:
+def _age_s(stamp_ns: int, now_ns: int, max_age_s: float) -> float:
     """Seconds from the stamp until now; RejectedMessageError if that is more than max_age_s (0.0: any age is good)."""
     age = (now_ns - stamp_ns) * 1e-9
     if 0 < max_age_s < age:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from occpose_ros.adapters.camera import assumed_camera, camera_from_msg, read_camera
@@ -45,6 +46,14 @@ INPUTS: dict[str, Family] = {
     "openpose": Family("openpose_ros2_msgs/msg/PoseKeyPointsList", keypoints_from_openpose_msg),
 }
 
+
+def reader_of(family: str, first_joint_id: int = 1) -> Callable[[Any, str], KeypointsArray]:
+    """What reads the messages of a family: msg, layout -> KeypointsArray. first_joint_id: see the adapter of yolo."""
+    if family == "yolo":
+        return partial(keypoints_from_yolo_msg, first_joint_id=first_joint_id)
+    return INPUTS[family].read
+
+
 __all__ = [
     "INPUTS",
     "MAX_PEOPLE_IN_MESSAGE",
@@ -65,6 +74,7 @@ __all__ = [
     "match_camera",
     "people_from_arrays",
     "read_camera",
+    "reader_of",
     "skeleton_info_to_msg",
     "skeletons_to_msg",
 ]

@@ -34,9 +34,9 @@ from occpose_ros.bag import BagReader
 from occpose_ros.helper_process import worth_helpers
 from occpose_ros.replay.answer_process import answers_bag
 from occpose_ros.replay.answer_writer import Answers
-from occpose_ros.replay.images import image_topic
 from occpose_ros.replay.run import Replay, ReplayError, replay
-from occpose_ros.replay.source import ReadingProcess, find_topics, read
+from occpose_ros.replay.source import ReadingProcess, read
+from occpose_ros.replay.topics import add_source_arguments, find_topics, source_settings
 from occpose_ros.report.page import ReportRun, bag_page
 from occpose_ros.report.tables import latency_figures, tables
 from occpose_ros.scoring.score import Score, score
@@ -60,14 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image-model", metavar="FILE", help="an image model, which looks at the bag's images beside the keypoints"
     )
-    parser.add_argument("--image", metavar="TOPIC", help="topic of the images for it, if the bag has several")
-    parser.add_argument("--topic", help="topic of the keypoints, if the bag has several")
-    parser.add_argument("--camera-info", metavar="TOPIC", help="topic of CameraInfo, if the bag has several")
     parser.add_argument("--truth", metavar="TOPIC", help="topic of true skeletons (default: /ground_truth/...)")
-    parser.add_argument(
-        "--layout", default="", help="joint layout of the keypoints, if their messages name a wrong one"
-    )
-    parser.add_argument("--rectified", action="store_true", help="the detector saw rectified images")
     parser.add_argument(
         "--height", type=float, metavar="M", help="people's height in metres (default: 1.70 is assumed)"
     )
@@ -79,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-markers", dest="markers", action="store_false", help="leave the markers out of the bag")
     parser.add_argument("--force", action="store_true", help="overwrite results of an earlier run")
+    add_source_arguments(parser)
 
 
 def _progress() -> Callable[[int, int], None]:
@@ -153,30 +147,31 @@ def run(args: argparse.Namespace) -> int:
         raise ReplayError("--image has no meaning without --image-model: leave it out")
     outputs = _outputs(args)
     config = dataclasses.replace(PipelineConfig(), target_height_m=args.height)
-    with BagReader(args.bag) as bag:
-        topics = find_topics(bag, args.topic, args.camera_info, args.truth)
-        if args.image_model:
-            topics = dataclasses.replace(topics, image=image_topic(bag, args.image))
-        messages = bag.count([topics.keypoints])
-        what = (topics, args.layout, args.rectified)
+    settings = source_settings(args)
+    with BagReader(args.bag, settings.message_files) as bag:
+        topics = find_topics(bag, settings, args.truth, with_images=bool(args.image_model))
+        messages = bag.count(topics.detections)
         with contextlib.ExitStack() as stack:
             target = stack.enter_context(answers_bag(outputs.bag, messages, force=args.force, markers=args.markers))
             helped = worth_helpers(messages) and not topics.image  # images would take long to hand over
-            source = stack.enter_context(ReadingProcess(args.bag, *what)) if helped else read(bag, *what)
+            source = (
+                stack.enter_context(ReadingProcess(args.bag, topics, settings))
+                if helped
+                else read(bag, topics, settings)
+            )
             engine = load(args.model, backend=args.backend)  # meanwhile the helpers get ready
             body_engine = _image_model(args.image_model, target) if args.image_model else None
             load_lens_models()
             load_solver()
             pipeline = PosePipeline(engine, config, body_engine=body_engine)
-            options = {"layout": args.layout, "ground_frame": args.ground_frame}
+            options: dict[str, Any] = {"settings": settings, "ground_frame": args.ground_frame}
             with _little_garbage():
                 seen = replay(bag, topics, pipeline, target, source, progress=_progress(), **options)
     scored = score(seen.detected, seen.answers, truth_from_msgs(seen.truth), engine.info.interval_radii)
     figures = figures_of(seen, scored, engine)
     if body_engine is not None:
         figures |= {"image_model": body_engine.info.name, "image_engine": body_engine.backend}
-    text = f"{args.bag.name}: keypoints of {topics.keypoints}, camera of {topics.camera_info}, true skeletons of"
-    text += f" {topics.truth}." if topics.truth else " nobody."
+    text = f"{args.bag.name}: {topics.described(settings)}."
     for path in outputs.json:
         write_json(path, figures, args.force)
     latencies_ms = [1000.0 * seconds for seconds in seen.step_s]

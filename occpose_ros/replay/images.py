@@ -1,24 +1,17 @@
-"""The images of a bag, for an image model: each is found by the stamp of the keypoints that were seen in it."""
+"""The images of a bag, for an image model."""
 
 from __future__ import annotations
 
-import contextlib
-import struct
-from collections import Counter, deque
+from collections import Counter
 
 import numpy as np
 
 from occpose_core.types import Camera
 from occpose_ros.adapters import RejectedMessageError
 from occpose_ros.bag import BagError, BagReader, Record
-from occpose_ros.message_types import stamp_ns_from_cdr
-from occpose_ros.parameters import NodeParameters
 
 # Type of a topic of images -> how its messages are read.
 TRANSPORTS = {"sensor_msgs/msg/Image": "raw", "sensor_msgs/msg/CompressedImage": "compressed"}
-# As the node has them if nobody says otherwise.
-_KEPT = NodeParameters.queue_size
-_SLOP_NS = round(NodeParameters.slop_s * 1e9)
 
 
 def image_topic(bag: BagReader, wanted: str | None = None) -> str:
@@ -31,27 +24,6 @@ def image_topic(bag: BagReader, wanted: str | None = None) -> str:
     if wanted is None and len(found) > 1:
         raise BagError(f"{bag.path} has images on {', '.join(found)}: name the detector's with --image")
     return found[0] if wanted is None else wanted
-
-
-class RecentImages:
-    """The last images of a bag that is read; they come before what a detector has seen in them."""
-
-    def __init__(self) -> None:
-        self._records: deque[tuple[int, Record]] = deque(maxlen=_KEPT)
-
-    def add(self, record: Record) -> None:
-        """Take an image message; one that ends before its stamp is nobody's."""
-        with contextlib.suppress(struct.error):
-            self._records.append((stamp_ns_from_cdr(record.raw), record))
-
-    def at(self, stamp_ns: int) -> Record | None:
-        """The image whose stamp is nearest, if it is near enough."""
-        off_ns, record = min(
-            ((abs(of_ns - stamp_ns), record) for of_ns, record in self._records),
-            key=lambda found: found[0],
-            default=(_SLOP_NS, None),
-        )
-        return record if off_ns < _SLOP_NS else None
 
 
 class Pictures:

@@ -22,7 +22,9 @@ from occpose_ros.bag import TF_TYPE, BagError, BagReader, Channel, Record
 from occpose_ros.ground import Ground
 from occpose_ros.replay.answer_writer import Answers
 from occpose_ros.replay.images import Pictures
-from occpose_ros.replay.source import Image, Item, Topics, read
+from occpose_ros.replay.items import Image, Item
+from occpose_ros.replay.source import read
+from occpose_ros.replay.topics import SourceSettings, Topics
 from occpose_ros.transforms import TransformBuffer, TransformError
 
 
@@ -167,18 +169,19 @@ def replay(
     target: Answers,
     source: Iterable[Item] | None = None,
     *,
-    layout: str = "",
+    settings: SourceSettings | None = None,
     ground_frame: str = "",
     progress: Progress = _nobody,
 ) -> Replay:
     """Run a pipeline over an open bag and put the input and its answers into the target.
 
-    source: what to read, if not all that `read` finds in the bag. layout: of the source, if not that of its messages.
-    ground_frame: of the bag's TF, whose plane z = 0 people stand on. Raises BagError, CameraError, and ReplayError if no message could be used, or the ground was never known.
+    source: what to read, if not all that `read` finds in the bag with these settings.
+    ground_frame: of the bag's TF, whose plane z = 0 people stand on. Raises BagError, CameraError, and ReplayError if
+    no message could be used, or the ground was never known.
     """
     seen, tf = Replay(), _Tf(bag, ground_frame)
     pictures = None if topics.image is None else Pictures(bag)
-    items = iter(read(bag, topics, layout) if source is None else source)
+    items = iter(read(bag, topics, settings) if source is None else source)
     images: list[Record] = []
     truth: list[Record] = []
     camera, total = next(items), bag.count([topics.keypoints])
@@ -192,32 +195,32 @@ def replay(
         if isinstance(item, Channel):
             target.open(item)
             continue
-        record = item.record if isinstance(item, Image) else item
-        target.copy(record.topic, record.stamp_ns, record.raw)
         if isinstance(item, Image):
-            images.append(record)
+            images.append(item.record)
             output = _answer(item, pipeline, camera, tf, pictures, seen)
             if output is not None:
-                target.answer(output, camera, record.stamp_ns)
+                target.answer(output, camera, item.record.stamp_ns)
             progress(len(images), total)
-        elif record.msgtype == TF_TYPE and not _static(record.topic):
-            tf.hear(bag.unpack(record), seen)
-        elif record.topic == topics.truth:
-            truth.append(record)
+            continue
+        target.copy(item.topic, item.stamp_ns, item.raw)
+        if item.msgtype == TF_TYPE and not _static(item.topic):
+            tf.hear(bag.unpack(item), seen)
+        elif item.topic == topics.truth:
+            truth.append(item)
     target.finish()
     seen.wall_s = time.perf_counter() - begin
     seen.bag_s = (images[-1].stamp_ns - images[0].stamp_ns) * 1e-9 if images else 0.0
     seen.messages, seen.truth = len(images), [bag.unpack(record) for record in truth]
-    _check_used(bag, topics, seen, images, layout)
+    _check_used(bag, topics, seen)
     return seen
 
 
-def _check_used(bag: BagReader, topics: Topics, seen: Replay, images: list[Record], layout: str) -> None:
+def _check_used(bag: BagReader, topics: Topics, seen: Replay) -> None:
     """Raise ReplayError that says why if no message, or nobody in any message, could be used."""
-    if not images:
+    if not seen.messages:
         raise ReplayError(f"{bag.path} has no message on {topics.keypoints}; record it while the detector runs")
     if not seen.answers:
-        raise ReplayError(f"none of the {len(images)} messages on {topics.keypoints} could be used: {seen.refusal}")
+        raise ReplayError(f"none of the {seen.messages} messages on {topics.keypoints} could be used: {seen.refusal}")
     if seen.dropped["no_ground"] == len(seen.answers):
         raise ReplayError(
             f"the ground was never known: {seen.no_ground}; name a frame of {bag.path} with --ground-frame"
@@ -225,12 +228,12 @@ def _check_used(bag: BagReader, topics: Topics, seen: Replay, images: list[Recor
     misfits = seen.dropped["wrong_joint_count"]
     people = sum(len(keypoints.people) for keypoints in seen.detected) + misfits
     if not people:
-        raise ReplayError(f"nobody is in the {len(images)} messages on {topics.keypoints}; check the detector")
+        raise ReplayError(f"nobody is in the {seen.messages} messages on {topics.keypoints}; check the detector")
     if misfits == people:
-        person, named = next((m.people[0], m.layout) for m in map(bag.unpack, images) if m.people)
+        layout = seen.moments[0].keypoints.layout
         raise ReplayError(
-            f"all {people} people on {topics.keypoints} have another joint count than the layout {layout or named!r}"
-            f" (the first has {len(person.score)} scores); name the detector's layout with --layout"
+            f"all {people} people on {topics.keypoints} have another joint count than the layout"
+            f" {f'{layout!r} has' if layout else 'of any that the detector knows'}; name its layout with --layout"
         )
     if not any(output.skeletons for output in seen.answers):
         reasons = ", ".join(f"{count} x {reason.replace('_', ' ')}" for reason, count in seen.dropped.items() if count)

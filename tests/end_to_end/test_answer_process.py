@@ -22,7 +22,7 @@ from occpose_ros.bag import BagError, BagReader, BagWriter
 from occpose_ros.replay.answer_process import AnswerProcess, PostponingWriter, answers_bag
 from occpose_ros.replay.answer_writer import MARKERS, OUTPUTS, AnswerWriter
 from occpose_ros.replay.run import replay
-from occpose_ros.replay.source import find_topics
+from occpose_ros.replay.topics import find_topics
 
 SECONDS = 2.0
 

@@ -15,7 +15,7 @@ from occpose_ros.live import NodeProcess, Player, own_domain, ros_missing
 from occpose_ros.message_types import stamp_ns_from_cdr
 from occpose_ros.replay.answer_writer import SKELETONS, AnswerWriter
 from occpose_ros.replay.run import replay
-from occpose_ros.replay.source import find_topics
+from occpose_ros.replay.topics import find_topics
 
 BEGIN, IMAGES = 300, 90  # both people are there, and furniture hides them
 

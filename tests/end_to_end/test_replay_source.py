@@ -19,8 +19,10 @@ from occpose_core.runtime import load
 from occpose_core.types import Camera
 from occpose_ros.bag import BagError, BagReader, BagWriter
 from occpose_ros.replay.answer_writer import AnswerWriter
+from occpose_ros.replay.items import Image, Item
 from occpose_ros.replay.run import replay
-from occpose_ros.replay.source import Image, Item, ReadingProcess, find_topics, read
+from occpose_ros.replay.source import ReadingProcess, read
+from occpose_ros.replay.topics import find_topics
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def test_a_process_that_ends_is_an_error_that_says_so(sample: Path) -> None:
 
 def test_a_process_whose_reader_is_killed_ends_without_a_word(sample: Path) -> None:
     code = "import os, sys; from pathlib import Path; from occpose_ros.bag import BagReader\n"
-    code += "from occpose_ros.replay.source import ReadingProcess, find_topics\n"
+    code += "from occpose_ros.replay.source import ReadingProcess\nfrom occpose_ros.replay.topics import find_topics\n"
     code += "with BagReader(Path(sys.argv[1])) as bag: topics = find_topics(bag)\n"
     code += "with ReadingProcess(Path(sys.argv[1]), topics) as process:\n"
     code += "    items, status = iter(process), Path(f'/proc/{process.pid}/status'); next(items); next(items)\n"

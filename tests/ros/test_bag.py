@@ -280,8 +280,8 @@ def test_output_needs_the_right_suffix(tmp_path: Path) -> None:
 
 def test_definitions_that_moved_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {path.stem for path in definition_files()} >= {"Keypoints2DArray", "Skeleton3DArray", "SkeletonInfo"}
-    shutil.copy(Path(__file__), tmp_path / "bag.py")
-    monkeypatch.setattr("occpose_ros.bag.__file__", str(tmp_path / "occpose_ros" / "bag.py"))
+    module = "occpose_ros.message_definitions"
+    monkeypatch.setattr(f"{module}.__file__", str(tmp_path / "occpose_ros" / "message_definitions.py"))
     with pytest.raises(BagError, match="message definitions are neither in"):
         definition_files()
 

@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter
 
 from occpose_core.skeleton import H36M17
 from occpose_core.types import State
-from occpose_ros import inputs
+from occpose_ros import bodies, inputs
 from occpose_ros.message_types import message_class
 from occpose_ros.pose_node import PoseNode
 from tests.ros import families
@@ -194,7 +194,7 @@ def test_topics_of_bodies_are_left_when_they_are_gone(graph, world, monkeypatch)
     node = active(graph, input="hri")
     detector = Detector(graph, world)
     detector.track("a", "b")
-    monkeypatch.setattr(inputs, "KEEP_S", -1.0)
+    monkeypatch.setattr(bodies, "KEEP_S", -1.0)
 
     def topics() -> set[str]:
         return {s.topic_name for s in node.subscriptions if s.topic_name.endswith("skeleton2d")}
@@ -211,7 +211,7 @@ def test_topics_of_bodies_are_left_when_they_are_gone(graph, world, monkeypatch)
 
 
 def test_more_bodies_than_can_be_heard_and_names_that_are_none(graph, world, monkeypatch):
-    monkeypatch.setattr(inputs, "MAX_BODIES", 2)
+    monkeypatch.setattr(bodies, "MAX_BODIES", 2)
     node = active(graph, input="hri")
     detector = Detector(graph, world)
     detector.track("no-name", "", "1a", "{bad}", "a" * 300, "a", "b", "c", heard=False)
