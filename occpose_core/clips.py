@@ -132,7 +132,7 @@ def spans(shots: Sequence[Shot], patterns: Sequence[str], max_frames: int | None
 
     patterns: concrete ones of one kind, taken in turns. look_ahead: frames behind the scored one that a clip still has.
     """
-    whole = _process(patterns[0])
+    whole = is_process(patterns[0])
     chosen = _spread([len(shot) for shot in shots], max_frames, whole)
     made: list[Span] = []
     for index, (shot, frames) in enumerate(zip(shots, chosen, strict=True)):
@@ -147,7 +147,8 @@ def spans(shots: Sequence[Shot], patterns: Sequence[str], max_frames: int | None
     return made
 
 
-def _process(pattern: str) -> bool:
+def is_process(pattern: str) -> bool:
+    """Whether a pattern's window is the whole recording."""
     return pattern.partition("(")[0] in _WHOLE_RECORDING
 
 
@@ -217,7 +218,9 @@ def make_clips(shots: Sequence[Shot], group: Sequence[Span], seed: int = 0) -> C
 def _draw(shot: Shot, span: Span, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A clip's mask (T, J), True = not hidden by the pattern; unit noise (T, J, 2), scores (T, J) for wrong joints."""
     rng = philox(shot.name, shot.camera, span.pattern, span.start, seed)
-    behind = 0 if _process(span.pattern) else span.stop - 1 - span.scored[-1]  # look-ahead frames repeat the last mask
+    behind = (
+        0 if is_process(span.pattern) else span.stop - 1 - span.scored[-1]
+    )  # look-ahead frames repeat the last mask
     frames = span.stop - span.start
     mask = visible_mask(span.pattern, frames - behind, shot.rate_hz, rng)
     noise = rng.standard_normal((frames, *mask.shape[1:], 2))

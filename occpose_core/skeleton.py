@@ -209,3 +209,16 @@ def convert_keypoints(
     seen = np.where(target_score[..., None, None] > 0, xy[..., pairs, :], 0.0)
     middle = (seen[..., 0, :] + seen[..., 1, :]) * 0.5
     return middle.astype(np.float32, copy=False), target_score
+
+
+def convert_joints(joints: np.ndarray, source: Skeleton, target: Skeleton = H36M17) -> np.ndarray:
+    """Reorder points from one layout to another by joint name.
+
+    joints: (..., J_source, D), any unit, NaN = not known. Returns (..., J_target, D) float64; NaN where the source
+    layout has no such joint, or one of those that a virtual joint is the middle of is not known. Raises LayoutError.
+    """
+    if joints.ndim < 2 or joints.shape[-2] != len(source.joints):
+        raise LayoutError(f"layout {source.name} has {len(source.joints)} joints, but got points {joints.shape}")
+    pairs, known = _sources(source, target)
+    middle = joints.astype(np.float64)[..., pairs, :].mean(axis=-2)
+    return np.where(known[:, None], middle, np.nan)

@@ -78,6 +78,17 @@ def match(first: Sightings, second: Sightings, same_id: float = 0.5) -> np.ndarr
     return found
 
 
+def nearest(first: Sightings, second: Sightings) -> np.ndarray:
+    """(N,) row of the second list for each of the first, -1 = nobody: who overlaps best, also several with one."""
+    one, other = candidates(first, second)
+    gain = overlaps(first, second, one, other)
+    order = np.argsort(gain, kind="stable")
+    order = order[gain[order] > 0]
+    found = np.full(len(first.stamp_ns), -1)
+    found[one[order]] = other[order]  # of several the last, the best, stays
+    return found
+
+
 def follow(first: Sightings, second: Sightings) -> np.ndarray:
     """(N,) row of the second list for each of the first, -1 = nobody: those who overlap, whatever their ids.
 

@@ -13,7 +13,7 @@ from occpose_core.types import Skeleton3D, State
 from occpose_ros.adapters import KeypointsArray, RejectedMessageError, keypoints_from_occpose_msg
 from occpose_ros.message_types import stamp_ns_from_msg
 from occpose_ros.scoring.score import Score, score
-from occpose_ros.scoring.truth import truth_from_msgs
+from occpose_ros.scoring.truth_rows import truth_from_msgs
 
 
 def answer_from_msg(message: Any) -> PipelineOutput:

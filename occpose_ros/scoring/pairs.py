@@ -20,7 +20,7 @@ from occpose_core.skeleton import H36M17, SKELETONS, available
 from occpose_core.types import Origin
 from occpose_ros.adapters import KeypointsArray
 from occpose_ros.scoring.matching import Sightings, follow, match, switches
-from occpose_ros.scoring.truth import Truth
+from occpose_ros.scoring.truth_rows import Truth
 
 GROUPS = ("all", "visible", "hidden", "not_in_layout")
 _J = len(H36M17.joints)
@@ -33,7 +33,8 @@ class Pairs:
 
     stamp_ns: (N,) int64. track: (N,) index of the id. joints_cam_m: (N, J, 3). sigma_m: (N, J). origin: (N, J).
     xy_px: (N, J, 2) the completed 2D pose. state: (N,) of State. metric: (N,) bool. given: (N, J) bool, the detector
-    gave the joint. in_layout: (N, J) bool. truth_cam_m: (N, J, 3), NaN where not known. truth_seen: (N, J) bool.
+    gave the joint. in_layout: (N, J) bool. truth_cam_m: (N, J, 3), NaN where not known. truth_known, truth_seen: (N, J)
+    bool, see Truth.
     followed, switched: (N,) bool, the answer covers a true person; who had another id the last time. ids: the track
     ids.
     """
@@ -49,6 +50,7 @@ class Pairs:
     given: np.ndarray
     in_layout: np.ndarray
     truth_cam_m: np.ndarray
+    truth_known: np.ndarray
     truth_seen: np.ndarray
     followed: np.ndarray
     switched: np.ndarray
@@ -58,12 +60,12 @@ class Pairs:
     def known(self) -> np.ndarray:
         """(N, J) bool: the joint's truth is known, and the root's, without which nothing is root-relative."""
         finite = np.isfinite(self.truth_cam_m).all(axis=-1)
-        return np.asarray(finite & finite[:, _PELVIS, None])
+        return np.asarray(self.truth_known & finite & finite[:, _PELVIS, None])
 
     @property
     def has_truth(self) -> np.ndarray:
-        """(N,) bool: of the root at least."""
-        return np.asarray(self.known[:, _PELVIS])
+        """(N,) bool: of any joint."""
+        return np.asarray(self.known.any(axis=-1))
 
     @cached_property
     def groups(self) -> dict[str, np.ndarray]:
@@ -136,21 +138,20 @@ def pair(
 
 
 def sightings(detected: Sequence[KeypointsArray]) -> Sightings:
-    """Everybody who is detected, one row each; of several messages of one stamp only the last."""
-    arrays = list({keypoints.stamp_ns: keypoints for keypoints in detected}.values())
-    counts = [len(keypoints.people) for keypoints in arrays]
+    """Everybody who is detected, one row each, one message after the other."""
+    counts = [len(keypoints.people) for keypoints in detected]
     return Sightings(
-        stamp_ns=np.repeat(np.array([keypoints.stamp_ns for keypoints in arrays], dtype=np.int64), counts),
-        ids=[name for keypoints in arrays for name in keypoints.people.ids],
-        xy=np.concatenate([np.zeros((0, _J, 2)), *(keypoints.people.xy_px for keypoints in arrays)]),
-        known=np.concatenate([np.zeros((0, _J), dtype=bool), *(keypoints.people.score > 0 for keypoints in arrays)]),
+        stamp_ns=np.repeat(np.array([keypoints.stamp_ns for keypoints in detected], dtype=np.int64), counts),
+        ids=[name for keypoints in detected for name in keypoints.people.ids],
+        xy=np.concatenate([np.zeros((0, _J, 2)), *(keypoints.people.xy_px for keypoints in detected)]),
+        known=np.concatenate([np.zeros((0, _J), dtype=bool), *(keypoints.people.score > 0 for keypoints in detected)]),
     )
 
 
 def _given(detected: Sequence[KeypointsArray], answered: Sightings) -> tuple[np.ndarray, np.ndarray, Coverage]:
     """(N, J) bool of the joints that the detector gave of each answered person, (N, J) bool of those that its layout
     has, and the coverage."""
-    people = sightings(detected)
+    people = sightings(list({keypoints.stamp_ns: keypoints for keypoints in detected}.values()))
     answer_of = match(people, answered)
     given = np.zeros(answered.known.shape, dtype=bool)
     found = answer_of >= 0
@@ -173,7 +174,8 @@ def _true_rows(
     """The columns of Pairs that come from the truth: of the same stamp and id, or if no ids are the same, of the
     person who is at the same place of the image."""
     count = len(stamp_ns)
-    truth_cam_m, truth_seen = np.full((count, _J, 3), np.nan), np.zeros((count, _J), dtype=bool)
+    truth_cam_m = np.full((count, _J, 3), np.nan)
+    known, seen = np.zeros((count, _J), dtype=bool), np.zeros((count, _J), dtype=bool)
     followed, switched = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
     if truth is not None and len(truth.ids) and count:
         true = in_view(truth.stamp_ns, truth.ids, truth.joints_cam_m)
@@ -187,8 +189,14 @@ def _true_rows(
             placed = np.array([row_of.get(key, -1) for key in keys], dtype=np.int64)
         here = placed >= 0
         truth_cam_m[placed[here]] = truth.joints_cam_m[here]
-        truth_seen[placed[here]] = truth.seen[here]
-    return {"truth_cam_m": truth_cam_m, "truth_seen": truth_seen, "followed": followed, "switched": switched}
+        known[placed[here]], seen[placed[here]] = truth.known[here], truth.seen[here]
+    return {
+        "truth_cam_m": truth_cam_m,
+        "truth_known": known,
+        "truth_seen": seen,
+        "followed": followed,
+        "switched": switched,
+    }
 
 
 def in_view(stamp_ns: np.ndarray, ids: Sequence[str], joints_cam_m: np.ndarray) -> Sightings:

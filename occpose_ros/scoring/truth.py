@@ -1,50 +1,44 @@
-"""True skeletons, whatever they come from: one row for each person and moment."""
+"""Where the true poses of a recording come from: a topic, TF, or a file.
+
+The topic and its people are matched by stamp and id, the other two are looked up at the stamp of each image.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
+from occpose_ros.adapters import KeypointsArray
+from occpose_ros.bag import SKELETONS_TYPE, BagReader
+from occpose_ros.scoring.truth_npz import truth_from_npz
+from occpose_ros.scoring.truth_rows import Truth, TruthError, truth_from_msgs
+from occpose_ros.scoring.truth_settings import TruthSettings
+from occpose_ros.scoring.truth_tf import joint_names, truth_from_tf
 
-from occpose_core.skeleton import H36M17
-from occpose_core.types import Origin
-from occpose_ros.message_types import stamp_ns_from_msg
+__all__ = ["Truth", "TruthError", "TruthSettings", "read_truth", "truth_from_msgs", "truth_topic"]
 
-_J = len(H36M17.joints)
+_PREFIX = "/ground_truth"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Truth:
-    """M true people at moments, `h36m17`, in the camera's optical frame.
+def truth_topic(bag: BagReader, settings: TruthSettings) -> str | None:
+    """The topic of true skeletons: the one that is named, or the only one under /ground_truth. Raises BagError."""
+    if settings.topic:
+        return bag.topic_of(SKELETONS_TYPE, settings.topic)
+    if settings.tf or settings.npz is not None:
+        return None
+    found = [topic for topic in bag.topics_of(SKELETONS_TYPE) if topic.startswith(_PREFIX)]
+    return found[0] if len(found) == 1 else None
 
-    stamp_ns: (M,) int64, of images. ids: M, each person's own. joints_cam_m: (M, J, 3) float64, NaN where not known.
-    seen: (M, J) bool, False where the truth says that no detector can see the joint. named: the ids are meant to be
-    those of the detector; else people are told apart by their place alone.
+
+def read_truth(bag: BagReader, settings: TruthSettings, detected: Sequence[KeypointsArray]) -> Truth | None:
+    """The true poses of an open bag, None if there are none and none were asked for.
+
+    detected: the keypoints of the bag, in the camera's frame, at whose stamps TF and files are looked up. Raises
+    BagError, and TruthError if what was asked for says nothing about them.
     """
-
-    stamp_ns: np.ndarray
-    ids: tuple[str, ...]
-    joints_cam_m: np.ndarray
-    seen: np.ndarray
-    named: bool = True
-
-
-def truth_from_msgs(messages: Sequence[Any]) -> Truth:
-    """Read occpose_ros/Skeleton3DArray messages; people whose arrays are not of h36m17 are left out."""
-    rows = [
-        (stamp_ns_from_msg(message.header.stamp), person)
-        for message in messages
-        for person in message.people
-        if len(person.position) == 3 * _J and len(person.origin) == _J
-    ]
-    joints_m = np.array([person.position for _, person in rows], dtype=np.float64).reshape(-1, _J, 3)
-    origin = np.array([person.origin for _, person in rows], dtype=np.uint8).reshape(-1, _J)
-    known = np.isfinite(joints_m).all(axis=-1, keepdims=True) & (origin != Origin.UNKNOWN)[..., None]
-    return Truth(
-        stamp_ns=np.array([stamp_ns for stamp_ns, _ in rows], dtype=np.int64),
-        ids=tuple(person.id for _, person in rows),
-        joints_cam_m=np.where(known, joints_m, np.nan),
-        seen=origin == Origin.MEASURED,
-    )
+    images = dict(sorted((keypoints.stamp_ns, keypoints.frame_id) for keypoints in detected))
+    if settings.npz is not None:
+        return truth_from_npz(settings.npz, settings.offset_s, list(images))
+    if settings.tf:
+        return truth_from_tf(bag, settings.tf, joint_names(settings.joints_file), images)
+    topic = truth_topic(bag, settings)
+    return None if topic is None else truth_from_msgs([record.message for record in bag.messages([topic])])

@@ -1,0 +1,82 @@
+"""How sure figures are: 95 % bootstrap intervals over pieces of a recording, or over recordings.
+
+Neighbouring frames tell nearly the same, so whole pieces are drawn. The seed is fixed, and so is the interval of sums.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from occpose_ros.scoring.sums import Intervals, Sums, add_sums, means
+
+PIECE_S = 10.0
+COVERAGE = 0.95
+_RESAMPLES = 1000
+_SEED = 0
+
+
+def intervals_over(parts: Sequence[Sums]) -> Intervals:
+    """95 % interval (low, high) of each mean over the parts, which are drawn as wholes; of fewer than two, none.
+
+    The order of the parts does not matter. A figure that no part has anything to say about has no interval.
+    """
+    keys = sorted({key for part in parts for key in means(part)})
+    sums, counts = _table(parts, keys)
+    order = np.lexsort(np.concatenate([sums, counts, np.zeros((len(parts), 1))], axis=1).T)
+    return _intervals(keys, _resampled(sums[order], counts[order]))
+
+
+def interval_over_bags(sums: Sequence[Sums]) -> Intervals:
+    """Of figures pooled over bags: each bag is drawn as a whole; of a single bag take the intervals of its pieces."""
+    return intervals_over(sums)
+
+
+def difference(sums_a: Mapping[str, Sums], sums_b: Mapping[str, Sums]) -> dict[str, Any]:
+    """How much larger each mean is in a than in b, paired: dotted key -> {"difference": ..., "interval": [low, high]}.
+
+    sums_a, sums_b: by bag, or of one bag by piece (`Score.pieces`). The same bags or pieces are drawn for both, so that
+    what is hard for both does not blur what differs. Without two of them the interval is NaN.
+    """
+    names = sorted({*sums_a, *sums_b})
+    parts_a, parts_b = ([sums.get(name, {}) for name in names] for sums in (sums_a, sums_b))
+    of_a, of_b = means(add_sums(parts_a)), means(add_sums(parts_b))
+    keys = sorted(of_a.keys() & of_b.keys())
+    drawn = _resampled(*_table(parts_a, keys)) - _resampled(*_table(parts_b, keys))
+    bounds = _intervals(keys, drawn)
+    unknown = (math.nan, math.nan)
+    return {
+        key: {"difference": of_a[key] - of_b[key], "interval": list(bounds.get(key, unknown))}
+        for key in keys
+        if math.isfinite(of_a[key] - of_b[key])
+    }
+
+
+def _table(parts: Sequence[Sums], keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """(S, K) sums and (S, K) counts."""
+    table = np.array([[part.get(key, (0.0, 0.0)) for key in keys] for part in parts], dtype=np.float64)
+    table = table.reshape(len(parts), len(keys), 2)
+    return table[..., 0], table[..., 1]
+
+
+def _resampled(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(R, K) means of resamples of the S parts, NaN where nothing was drawn; none if there are not two parts."""
+    parts = len(sums)
+    if parts < 2:
+        return np.zeros((0, sums.shape[1]))
+    rng = np.random.Generator(np.random.Philox(key=_SEED))
+    weights = rng.multinomial(parts, np.full(parts, 1.0 / parts), size=_RESAMPLES).astype(np.float64)
+    # einsum adds in the same order whatever the threads are, as a product of matrices does not
+    total, count = (np.einsum("rs,sk->rk", weights, table) for table in (sums, counts))
+    return np.where(count > 0, total / np.where(count > 0, count, 1.0), np.nan)
+
+
+def _intervals(keys: Sequence[str], drawn: np.ndarray) -> Intervals:
+    known = np.flatnonzero(np.isfinite(drawn).any(axis=0))
+    if not len(known):
+        return {}
+    low, high = np.nanquantile(drawn[:, known], [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2], axis=0)
+    return {keys[k]: (a, b) for k, a, b in zip(known.tolist(), low.tolist(), high.tolist(), strict=True)}
