@@ -17,6 +17,8 @@ _REACH = 0.3
 # A pair that was one the frame before stays one while it overlaps, and while neither of the two fits somebody else.
 _STILL, _STILL_APART = 1.0, 1e-3
 
+_PAIRS_AT_ONCE = 20_000
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sightings:
@@ -26,17 +28,6 @@ class Sightings:
     ids: Sequence[str]
     xy: np.ndarray
     known: np.ndarray
-
-
-def candidates(first: Sightings, second: Sightings) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of one moment: (K,) rows of the first list and (K,) of the second, sorted by time."""
-    order = np.argsort(second.stamp_ns, kind="stable")
-    sorted_ns = second.stamp_ns[order]
-    rows = np.argsort(first.stamp_ns, kind="stable")
-    begin = np.searchsorted(sorted_ns, first.stamp_ns[rows], side="left")
-    count = np.searchsorted(sorted_ns, first.stamp_ns[rows], side="right") - begin
-    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    return np.repeat(rows, count), order[np.repeat(begin, count) + within]
 
 
 def overlaps(first: Sightings, second: Sightings, one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -67,25 +58,21 @@ def match(first: Sightings, second: Sightings, same_id: float = 0.5) -> np.ndarr
 
     same_id: what an equal id is worth; it also pairs people who do not overlap at all.
     """
-    one, other = candidates(first, second)
-    gain = np.maximum(overlaps(first, second, one, other), 0.0)
-    equal = [first.ids[a] == second.ids[b] != "" for a, b in zip(one.tolist(), other.tolist(), strict=True)]
-    gain += same_id * np.array(equal, dtype=np.float64)
     found = np.full(len(first.stamp_ns), -1)
-    for frame in _frames(first.stamp_ns[one]):
-        rows, row = _assigned(one[frame], other[frame], gain[frame])
+    for one, other, fit in _moments(first, second):
+        equal = [first.ids[a] == second.ids[b] != "" for a, b in zip(one.tolist(), other.tolist(), strict=True)]
+        rows, row = _assigned(one, other, fit + same_id * np.array(equal, dtype=np.float64))
         found[rows] = row
     return found
 
 
 def nearest(first: Sightings, second: Sightings) -> np.ndarray:
     """(N,) row of the second list for each of the first, -1 = nobody: who overlaps best, also several with one."""
-    one, other = candidates(first, second)
-    gain = overlaps(first, second, one, other)
-    order = np.argsort(gain, kind="stable")
-    order = order[gain[order] > 0]
     found = np.full(len(first.stamp_ns), -1)
-    found[one[order]] = other[order]  # of several the last, the best, stays
+    for one, other, fit in _moments(first, second):
+        order = np.argsort(fit, kind="stable")
+        order = order[fit[order] > 0]
+        found[one[order]] = other[order]  # of several the last, the best, stays
     return found
 
 
@@ -95,16 +82,14 @@ def follow(first: Sightings, second: Sightings) -> np.ndarray:
     Ids of each list say who is the same over time. A pair stays a pair until one of the two fits somebody else better
     than they fit each other at all (CLEAR MOT: Bernardin and Stiefelhagen, 2008); also where they drift apart.
     """
-    one, other = candidates(first, second)
-    gain = np.maximum(overlaps(first, second, one, other), 0.0)
     partner: dict[str, str] = {}
     found = np.full(len(first.stamp_ns), -1)
-    for frame in _frames(first.stamp_ns[one]):
-        a, b, fit = one[frame], other[frame], gain[frame]
-        still = np.array([partner.get(first.ids[i]) == second.ids[k] for i, k in zip(a, b, strict=True)])
-        rows, row = _assigned(a, b, np.where(still, np.where(fit > 0, fit + _STILL, _STILL_APART), fit))
+    for one, other, fit in _moments(first, second):
+        pairs = zip(one.tolist(), other.tolist(), strict=True)
+        still = np.array([partner.get(first.ids[a]) == second.ids[b] for a, b in pairs])
+        rows, row = _assigned(one, other, np.where(still, np.where(fit > 0, fit + _STILL, _STILL_APART), fit))
         found[rows] = row
-        partner.update((first.ids[i], second.ids[k]) for i, k in zip(rows, row, strict=True))
+        partner.update((first.ids[a], second.ids[b]) for a, b in zip(rows.tolist(), row.tolist(), strict=True))
     return found
 
 
@@ -120,21 +105,31 @@ def switches(people: Sightings, names: Sequence[str]) -> np.ndarray:
     return switched
 
 
-def _frames(stamps_ns: np.ndarray) -> Iterator[slice]:
-    """Stretches of one stamp, of stamps that are sorted."""
-    edges = np.flatnonzero(np.diff(stamps_ns)) + 1
-    for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), len(stamps_ns)], strict=True):
-        if end > begin:
-            yield slice(begin, end)
+def _moments(first: Sightings, second: Sightings) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each moment, in order, all pairs: rows of the first list, rows of the second, how well they overlap (>= 0)."""
+    rows, order = (np.argsort(people.stamp_ns, kind="stable") for people in (first, second))
+    stamps_ns, sorted_ns = first.stamp_ns[rows], second.stamp_ns[order]
+    begin = np.searchsorted(sorted_ns, stamps_ns, side="left")
+    count = np.searchsorted(sorted_ns, stamps_ns, side="right") - begin
+    before = np.cumsum(count) - count
+    moments = np.flatnonzero(np.diff(stamps_ns, prepend=stamps_ns[:1] - 1))
+    # many moments at once, for a call costs more than a pair, and not all, for a crowd has very many
+    starts = moments[np.flatnonzero(np.diff(before[moments] // _PAIRS_AT_ONCE, prepend=-1))].tolist()
+    for start, stop in zip(starts, [*starts[1:], len(rows)], strict=False):
+        chosen = np.arange(start, stop)
+        one = np.repeat(rows[chosen], count[chosen])
+        within = np.arange(len(one)) - np.repeat(before[chosen] - before[start], count[chosen])
+        other = order[np.repeat(begin[chosen], count[chosen]) + within]
+        fit = np.maximum(overlaps(first, second, one, other), 0.0)
+        cuts = np.flatnonzero(np.diff(first.stamp_ns[one])) + 1
+        parts = zip(*(np.split(values, cuts) for values in (one, other, fit)), strict=True)
+        yield from (part for part in parts if len(part[0]))
 
 
 def _assigned(one: np.ndarray, other: np.ndarray, gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs of the assignment with the largest gain above 0."""
+    """The pairs of the assignment with the largest gain above 0, of all pairs of a moment."""
     if len(gain) == 1:
         return one[gain > 0], other[gain > 0]
-    rows, row = np.unique(one, return_inverse=True)
-    columns, column = np.unique(other, return_inverse=True)
-    table = np.zeros((len(rows), len(columns)))
-    table[row, column] = gain
-    seen, known = assign(table)
-    return rows[seen], columns[known]
+    columns = np.count_nonzero(one == one[0])
+    seen, known = assign(gain.reshape(-1, columns))
+    return one[::columns][seen], other[:columns][known]

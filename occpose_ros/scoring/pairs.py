@@ -157,9 +157,9 @@ def _given(detected: Sequence[KeypointsArray], answered: Sightings) -> tuple[np.
     found = answer_of >= 0
     given[answer_of[found]] = people.known[found]
     layout_of = {keypoints.stamp_ns: keypoints.layout for keypoints in detected}
-    everything = np.ones(_J, dtype=bool)
-    has = {layout: available(SKELETONS[layout]) for layout in set(layout_of.values())}
-    in_layout = [has[layout_of[stamp]] if stamp in layout_of else everything for stamp in answered.stamp_ns.tolist()]
+    everything = np.ones(_J, dtype=bool)  # of messages without people some families do not know the layout
+    has = {name: available(SKELETONS[name]) if name in SKELETONS else everything for name in layout_of.values()}
+    in_layout = [has.get(layout_of.get(stamp, ""), everything) for stamp in answered.stamp_ns.tolist()]
     shown = people.known.any(axis=-1)
     with_people, missed = set(people.stamp_ns[shown].tolist()), set(people.stamp_ns[shown & ~found].tolist())
     coverage = Coverage(

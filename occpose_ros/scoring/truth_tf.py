@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from occpose_core.skeleton import H36M17
 from occpose_ros.bag import TF_TYPE, BagReader
 from occpose_ros.message_types import NANOSECONDS, stamp_ns_from_msg
 from occpose_ros.scoring.truth_rows import Truth, TruthError, interpolate, truth_of_people
 from occpose_ros.transforms import Transform, TransformBuffer, TransformError
+from occpose_ros.yaml_file import read_yaml
 
 _LATE_NS = NANOSECONDS  # a transform comes at most so long after its stamp
 _SHOWN = 8  # frames that are named in a sentence
@@ -40,10 +39,7 @@ def joint_names(path: Path | None) -> dict[str, str]:
     """What frames call the joints of h36m17: those that a YAML file names, or all. Raises TruthError."""
     if path is None:
         return {joint: joint for joint in H36M17.joints}
-    try:
-        said = YAML(typ="safe", pure=True).load(path.read_text())
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise TruthError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+    said = read_yaml(path, "file of joint names", TruthError)
     if not isinstance(said, dict) or not said or not all(isinstance(name, str) for name in said.values()):
         raise TruthError(f"{path} must say what each joint is called, one `left_wrist: LWrist` a line")
     unknown = [joint for joint in said if joint not in H36M17.joints]
