@@ -184,9 +184,12 @@ def _unwritable(folder: Path, error: OSError) -> str:
 
 
 @contextlib.contextmanager
-def answers_bag(path: Path, answers: int, *, force: bool = False, markers: bool = True) -> Iterator[Answers]:
-    """A bag for about so many answers; written by another process if that is quicker. Raises BagError, OutputError."""
-    if worth_helpers(answers):
+def answers_bag(
+    path: Path, answers: int, *, force: bool = False, markers: bool = True, helpers: bool = True
+) -> Iterator[Answers]:
+    """A bag for about so many answers; written by another process if that is quicker, and helpers are allowed. Raises
+    BagError, OutputError."""
+    if helpers and worth_helpers(answers):
         with AnswerProcess(path, force=force, markers=markers) as process:
             yield process
     else:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from occpose_core import __version__
 from occpose_core.errors import OccposeError
+from occpose_ros.scoring.sums import Intervals, Sums
 
 SCHEMA = 1
 AS_RECORDED = ""  # the pattern of a run in which nothing was hidden on top
-
-Sums = dict[str, tuple[float, float]]
-Intervals = dict[str, tuple[float, float]]
 
 
 class ReportError(OccposeError):
@@ -58,9 +56,9 @@ class RunResult:
         return cls(
             model=said["model"],
             pattern=said["pattern"],
-            figures=said["figures"],
-            intervals={key: (_number(low), _number(high)) for key, (low, high) in said["intervals"].items()},
-            sums={key: (_number(total), _number(count)) for key, (total, count) in said["sums"].items()},
+            figures=_with_nan(said["figures"]),
+            intervals={key: (low, high) for key, (low, high) in _with_nan(said["intervals"]).items()},
+            sums={key: (total, count) for key, (total, count) in _with_nan(said["sums"]).items()},
         )
 
 
@@ -68,7 +66,7 @@ class RunResult:
 class BagResult:
     """What is known of a bag that was replayed: every model, as recorded and under every pattern.
 
-    fingerprint: of the recording's bytes. seconds: of recorded time.
+    fingerprint: of the recording's bytes. seconds: of recorded time. comparison: of the models with the first one.
     """
 
     bag: str
@@ -76,6 +74,7 @@ class BagResult:
     fingerprint: Mapping[str, Any]
     seconds: float
     runs: tuple[RunResult, ...]
+    comparison: Sequence[Mapping[str, Any]] = ()
 
     def run(self, key: tuple[str, str]) -> RunResult | None:
         """That of a model and a pattern."""
@@ -89,6 +88,7 @@ class BagResult:
             "fingerprint": self.fingerprint,
             "seconds": self.seconds,
             "runs": [run.to_json() for run in self.runs],
+            "comparison": self.comparison,
         }
 
     @classmethod
@@ -100,6 +100,7 @@ class BagResult:
             fingerprint=said["fingerprint"],
             seconds=said["seconds"],
             runs=tuple(RunResult.from_json(run) for run in said["runs"]),
+            comparison=_with_nan(said["comparison"]),
         )
 
 
@@ -148,5 +149,10 @@ def header(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"schema": SCHEMA, "occpose": __version__, "settings": settings}
 
 
-def _number(value: float | None) -> float:
+def _with_nan(value: Any) -> Any:
+    """What a file says, with NaN where it has nothing: there is no NaN in JSON."""
+    if isinstance(value, Mapping):
+        return {key: _with_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_nan(item) for item in value]
     return math.nan if value is None else value

@@ -1,0 +1,249 @@
+"""Everything that is done with one bag: each model over it as it was recorded, and with joints hidden on top."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from occpose_core.camera import load_lens_models
+from occpose_core.errors import OccposeError
+from occpose_core.files import write_atomically
+from occpose_core.pipeline import PosePipeline
+from occpose_core.report import write_json
+from occpose_core.runtime import Engine, load
+from occpose_core.tracking import load_solver
+from occpose_ros.bag import BagReader
+from occpose_ros.helper_process import worth_helpers
+from occpose_ros.mesh import shown_mesh
+from occpose_ros.replay.answer_process import answers_bag
+from occpose_ros.replay.occluding import occlude
+from occpose_ros.replay.pooling import comparison, latency_counts, latency_figures, make_report
+from occpose_ros.replay.progress import Step
+from occpose_ros.replay.result_folder import PAGE, REPORT, bag_name, unfinished
+from occpose_ros.replay.results import AS_RECORDED, BagResult, Failure, Outcome, RunResult
+from occpose_ros.replay.run import Replay, replay, replay_again
+from occpose_ros.replay.settings import ReplaySettings
+from occpose_ros.replay.source import ReadingProcess, read
+from occpose_ros.replay.topics import Topics, find_topics
+from occpose_ros.replay.work_list import Task
+from occpose_ros.report.page import ReportRun, bag_page
+from occpose_ros.scoring.consistency import Occluded, score_occluded
+from occpose_ros.scoring.score import Score, score
+from occpose_ros.scoring.truth import Truth, read_truth, truth_topic
+
+if TYPE_CHECKING:
+    from occpose_core.runtime.image_engine import ImageEngine
+
+
+class Models:
+    """The models that a process has loaded, each once."""
+
+    def __init__(self) -> None:
+        self._engines: dict[tuple[str, str], Engine] = {}
+        self._image_engines: dict[str, ImageEngine] = {}
+
+    def engine(self, model: str, backend: str) -> Engine:
+        """A lifter, with whatever else takes long to load. Raises ModelFileError."""
+        if (model, backend) not in self._engines:
+            self._engines[model, backend] = load(model, backend=backend)
+            load_lens_models()
+            load_solver()
+        return self._engines[model, backend]
+
+    def image_engine(self, model: str) -> ImageEngine:
+        """An image model. Raises ModelFileError."""
+        from occpose_core.runtime.image_engine import load_image_model, missing_edges
+
+        if model not in self._image_engines:
+            self._image_engines[model] = engine = load_image_model(model)
+            if lack := missing_edges(engine):
+                print(lack, file=sys.stderr)
+        return self._image_engines[model]
+
+
+Tell = Callable[[Step], None]
+
+
+def _nobody(step: Step) -> None:
+    """Nobody wants to know."""
+
+
+def attempt(
+    task: Task, settings: ReplaySettings, models: Models, tell: Tell = _nobody, *, helpers: bool = True
+) -> Outcome:
+    """As `replay_bag`, with the sentence of what the user can mend as Failure."""
+    try:
+        return replay_bag(task, settings, models, tell, helpers=helpers)
+    except ConnectionError:  # of the line over which it is told how far this is
+        raise
+    except OccposeError as error:
+        reason = str(error)
+    except OSError as error:  # a full disk, missing rights
+        where = f" {error.filename}" if error.filename else ""
+        reason = f"cannot use{where}: {error.strerror}; check path, rights and space"
+    return Failure(bag=task.bag.name, path=str(task.bag.path), reason=reason)
+
+
+def replay_bag(
+    task: Task, settings: ReplaySettings, models: Models, tell: Tell = _nobody, *, helpers: bool = True
+) -> BagResult:
+    """Replay a bag and write its results into the folder of the task, all at once.
+
+    tell: hears how far it is. helpers: other processes may read and write, where that is quicker. Raises OccposeError.
+    """
+    with unfinished(task.folder) as folder:
+        with BagReader(task.bag.path, settings.source.message_files) as bag:
+            topics = _topics(bag, settings)
+            work = _Work(bag, topics, task, settings, models, folder, tell, helpers)
+            runs = list(work.runs())
+        scores = {(run.model, run.pattern): run.score for run in runs if run.score is not None}
+        result = BagResult(
+            bag=task.bag.name,
+            path=str(task.bag.path),
+            fingerprint=task.fingerprint,
+            seconds=work.recorded_s,
+            runs=tuple(
+                RunResult(
+                    model=run.model,
+                    pattern=run.pattern,
+                    figures=run.figures,
+                    intervals=score.intervals,
+                    sums=score.sums,
+                )
+                for run, score in zip(runs, scores.values(), strict=True)
+            ),
+            comparison=comparison({key: score.pieces for key, score in scores.items()}),
+        )
+        write_json(folder / REPORT, make_report(settings.described, [result]))
+        write_atomically(folder / PAGE, bag_page(task.bag.name, f"{topics.described(settings.source)}.", runs).encode())
+    return result
+
+
+def _topics(bag: BagReader, settings: ReplaySettings) -> Topics:
+    return find_topics(bag, settings.source, truth_topic(bag, settings.truth), with_images=bool(settings.image_model))
+
+
+@contextlib.contextmanager
+def _little_garbage() -> Iterator[None]:
+    """Meanwhile what was there before is not looked through for garbage."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@dataclass
+class _Work:
+    """All runs over an open bag. folder: where the results are made."""
+
+    bag: BagReader
+    topics: Topics
+    task: Task
+    settings: ReplaySettings
+    models: Models
+    folder: Path
+    tell: Tell
+    helpers: bool
+    recorded_s: float = 0.0
+    done: int = 0  # runs
+
+    def runs(self) -> Iterator[ReportRun]:
+        """Every model over the bag as it was recorded, and over what each pattern leaves of it.
+
+        What is hidden depends on the answers of the first model alone, so that it is the same for all.
+        """
+        hidden: list[Occluded] = []
+        truth: Truth | None = None
+        for number, (label, model) in enumerate(zip(self.settings.labels, self.settings.models, strict=True)):
+            recorded, engine = self._as_recorded(label, model)
+            if number == 0:
+                self.recorded_s = recorded.bag_s
+                truth = read_truth(self.bag, self.settings.truth, recorded.detected)
+                hidden = [self._hidden(recorded, pattern) for pattern in self.settings.patterns]
+            radii = engine.info.interval_radii
+            scored = score(recorded.detected, recorded.answers, truth, radii)
+            yield self._run(label, AS_RECORDED, recorded, engine, scored)
+            for pattern, occluded in zip(self.settings.patterns, hidden, strict=True):
+                seen = self._again(recorded, occluded, engine)
+                scored = score_occluded(recorded.answers, seen.answers, occluded, truth, radii)
+                yield self._run(label, pattern, seen, engine, scored)
+
+    def _hidden(self, recorded: Replay, pattern: str) -> Occluded:
+        return occlude(recorded.detected, recorded.answers, pattern, self.task.bag.name, self.settings.seed)
+
+    def _again(self, recorded: Replay, occluded: Occluded, engine: Engine) -> Replay:
+        """What the model answers to what a pattern has left."""
+        moments = [
+            replace(moment, keypoints=left) for moment, left in zip(recorded.moments, occluded.detected, strict=True)
+        ]
+        seen = replay_again(moments, PosePipeline(engine, self.settings.config), self._progress)
+        self.done += 1
+        return seen
+
+    def _as_recorded(self, label: str, model: str) -> tuple[Replay, Engine]:
+        """Read the bag, write the one of the answers."""
+        settings, messages = self.settings, self.bag.count(self.topics.detections)
+        path = self.folder / bag_name(label, settings.labels)
+        helped = self.helpers and worth_helpers(messages)
+        with contextlib.ExitStack() as stack:
+            target = stack.enter_context(answers_bag(path, messages, markers=settings.markers, helpers=self.helpers))
+            what = (self.topics, settings.source)
+            elsewhere = helped and not self.topics.image  # images would take long to hand over
+            source = stack.enter_context(ReadingProcess(self.bag.path, *what)) if elsewhere else read(self.bag, *what)
+            engine = self.models.engine(model, settings.backend)  # meanwhile the helpers get ready
+            body_engine = self.models.image_engine(settings.image_model) if settings.image_model else None
+            if body_engine is not None:
+                target.show(shown_mesh(body_engine))
+            pipeline = PosePipeline(engine, settings.config, body_engine=body_engine)
+            with _little_garbage():
+                seen = replay(
+                    self.bag,
+                    self.topics,
+                    pipeline,
+                    target,
+                    source,
+                    ground_frame=settings.ground_frame,
+                    progress=self._progress,
+                )
+        self.done += 1
+        return seen, engine
+
+    def _progress(self, done: int, total: int) -> None:
+        runs = len(self.settings.labels) * (1 + len(self.settings.patterns))
+        all_done, in_all = self.done * total + done, runs * total
+        seconds = (self.bag.end_ns - self.bag.begin_ns) * 1e-9 * all_done / in_all
+        self.tell(Step(bag=self.task.bag.name, done=all_done, total=in_all, seconds=seconds))
+
+    def _run(self, label: str, pattern: str, seen: Replay, engine: Engine, scored: Score) -> ReportRun:
+        """What is told of a run."""
+        image_model = self.settings.image_model
+        body = {}
+        if image_model:
+            body_engine = self.models.image_engine(image_model)
+            body = {"image_model": body_engine.info.name, "image_engine": body_engine.backend}
+        figures = {
+            **scored.figures,
+            **latency_figures([latency_counts(seen.step_s)]),
+            "latency_note": "one pipeline step, from keypoints to skeletons",
+            "speed_x_realtime": seen.bag_s / seen.wall_s if seen.wall_s else math.nan,
+            "dropped": {reason: count for reason, count in sorted(seen.dropped.items()) if count},
+            "resets": seen.resets,
+            "model": engine.info.name,
+            "engine": engine.backend,
+            **body,
+        }
+        return ReportRun(
+            model=label,
+            pattern=pattern,
+            figures=figures,
+            intervals=scored.intervals,
+            score=scored,
+            latencies_ms=[1000.0 * seconds for seconds in seen.step_s],
+        )
