@@ -60,6 +60,8 @@ def failure(path: Path, error: BaseException) -> BagError:
                 " that has"
             )
         return BagError(f"{path} cannot be read: {error.strerror or error}; check the path and its rights")
+    if isinstance(error, ReaderError) and "Cannot open database" in str(error) and set(str(path)) & set("?#%"):
+        return BagError(f"{path} cannot be opened, for SQLite takes no ?, # and % in names: rename it")
     return BagError(
         f"{path} is not a readable ROS 2 bag ({reason_of(error)}); if a recording was cut off, try `mcap recover` or"
         " `ros2 bag reindex`, else record it again"
@@ -73,4 +75,7 @@ def message_failure(path: Path, topic: str, raw: bytes, error: BaseException) ->
             f"{path} has messages that are compressed one by one, as metadata.yaml tells: give the folder of the bag"
             " that it belongs to"
         )
-    return BagError(f"a message on {topic} of {path} is damaged ({reason_of(error)}); record it again")
+    return BagError(
+        f"a message on {topic} of {path} cannot be unpacked ({reason_of(error)}): it is damaged, or its definition is of"
+        " another version"
+    )
