@@ -26,11 +26,14 @@ JUDGED: dict[str, bool] = {
     "n_mpjpe_mm": False,
     "root_error_mm": False,
     "accel_error_mm": False,
-    "coverage": True,
     "flicker_m_s2.measured": False,
     "flicker_m_s2.filled": False,
     "bone_length_drift": False,
     "id_switches.per_minute": False,
+    "self_consistency.mpjpe_mm.visible": False,
+    "self_consistency.mpjpe_mm.hidden": False,
+    "self_consistency.coverage": True,
+    "self_consistency.id_switches.per_minute": False,
 }
 
 
