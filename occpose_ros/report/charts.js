@@ -1,39 +1,46 @@
 // Charts with plotly: what a chart shows comes with the data, how it looks is here.
 
 const MARGIN = { l: 52, r: 12, t: 8, b: 44 };
-const ROLES = { // colour, dash, marker, fill pattern: any one of them tells two apart
+const BAR_PX = 30; // of a row of bars
+const ROLES = { // colour, dash, marker, hatch: any one of them tells two apart
   visible: ["measured", "solid", "circle", ""],
   hidden: ["filled", "solid", "square", "/"],
   not_in_layout: ["third", "dashdot", "diamond", "."],
-  other: ["fourth", "longdash", "x", "x"],
-  baseline: ["truth", "dot", "triangle-up", "-"],
-  "baseline hold": ["truth", "dash", "triangle-up", "-"],
-  "baseline constant_velocity": ["truth", "dot", "triangle-down", "-"],
-  "baseline mean_pose": ["truth", "dashdot", "star", "-"],
+  other: ["fourth", "longdash", "x", "."],
+  "baseline hold": ["truth", "dash", "triangle-up", ""],
+  "baseline constant_velocity": ["truth", "dot", "triangle-down", ""],
+  "baseline mean_pose": ["truth", "dashdot", "star", ""],
 };
 
-// Draw all charts of a run into a box. seek: called with the second that was clicked. Returns what moves the cursors.
+// Draw the charts into a box. seek: called with the second that was clicked. Returns what moves their cursors.
 function drawCharts(plotly, box, charts, seek) {
   box.querySelectorAll(".plot").forEach((plot) => plotly.purge(plot));
-  box.replaceChildren(...charts.map((chart) => figureOf(chart)));
-  const cursors = [];
-  charts.forEach((chart, n) => {
+  box.replaceChildren(...charts.map(figureOf));
+  const cursors = charts.map((chart, n) => {
     const plot = box.children[n].querySelector(".plot");
-    plotly.newPlot(plot, tracesOf(chart), layoutOf(chart, plot), { displayModeBar: false, responsive: true });
-    if (chart.clock) cursors.push(cursorOn(plot, seek));
+    plotly.newPlot(plot, chart.series.map((series) => traceOf(chart, series)), layoutOf(chart), { displayModeBar: false, responsive: true });
+    if (chart.links) plot.on("plotly_click", ({ points }) => location.assign(chart.links[points[0].pointIndex]));
+    return chart.clock ? cursorOn(plot, seek) : () => {};
   });
   return (seconds) => cursors.forEach((move) => move(seconds));
 }
 
+function looksOf(series) {
+  const [colour, dash, symbol, shape] = ROLES[series.role] ?? ROLES.other;
+  return { colour: readColours()[colour], dash, symbol, shape };
+}
+
 function figureOf(chart) {
   const figure = document.createElement("figure");
-  figure.className = chart.clock || chart.kind === "bars" ? "wide" : "";
   const [title, plot, note] = ["h2", "div", "figcaption"].map((name) => document.createElement(name));
+  const bars = chart.kind === "bars";
+  if (chart.clock || bars || chart.links) figure.className = "wide";
   title.textContent = chart.title;
-  plot.className = "plot";
-  plot.style.height = chart.kind === "bars" ? `${90 + 16 * 2 * chart.series[0].x.length}px` : "300px";
   note.textContent = chart.note;
-  figure.append(title, plot, note);
+  plot.className = "plot";
+  plot.style.height = bars ? `${MARGIN.t + MARGIN.b + BAR_PX * chart.series[0].x.length}px` : "";
+  const entries = chart.series.map((series) => ({ name: series.name, ...looksOf(series) }));
+  figure.append(title, ...(entries.length > 1 ? [legendOf(chart.kind, entries)] : []), plot, note);
   return figure;
 }
 
@@ -42,45 +49,50 @@ function plain(text) {
   return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }
 
-function tracesOf(chart) {
-  const colours = readColours();
-  return chart.series.map((series) => {
-    const [colour, dash, symbol, shape] = ROLES[series.role] ?? ROLES.other;
-    const common = { name: plain(series.name), hovertemplate: "%{fullData.name}: %{y}<extra></extra>" };
-    if (chart.kind === "bars") {
-      const marker = { color: colours[colour], pattern: { shape, fgcolor: colours.paper, size: 5, solidity: 0.25 } };
-      return { ...common, type: "bar", orientation: "h", y: series.x, x: series.y, marker, hovertemplate: "%{y}, %{fullData.name}: %{x} mm<extra></extra>" };
-    }
-    if (chart.kind === "histogram") return { ...common, type: "bar", x: series.x, y: series.y, marker: { color: colours[colour] }, hovertemplate: "%{x} ms: %{y}<extra></extra>" };
-    const line = { color: colours[colour], dash, width: 2 };
-    const marker = { symbol, size: 7, color: colours[colour] };
-    return { ...common, type: "scatter", mode: chart.kind === "steps" ? "lines+markers" : "lines", x: series.x, y: series.y, line, marker, connectgaps: false };
-  });
+function traceOf(chart, series) {
+  const { colour, dash, symbol, shape } = looksOf(series);
+  const name = plain(series.name);
+  const marker = { color: colour, pattern: { shape, fillmode: "overlay", fgcolor: readColours().paper, fgopacity: 0.55, size: 5, solidity: 0.3 } };
+  const kinds = {
+    bars: { type: "bar", orientation: "h", y: series.x, x: series.y, marker, hovertemplate: `%{y}, ${name}: %{x} mm<extra></extra>` },
+    histogram: { type: "bar", x: series.x, y: series.y, marker: { color: colour }, hovertemplate: "%{x} ms: %{y}<extra></extra>" },
+    lines: { mode: "lines", x: series.x, y: series.y, line: { color: colour, dash, width: 2 }, hovertemplate: `${name}: %{y}<extra></extra>` },
+    steps: { mode: "lines+markers", x: series.x, y: series.y, line: { color: colour, dash, width: 2 }, marker: { symbol, size: 7, color: colour }, hovertemplate: `${name}: %{y}<extra></extra>` },
+  };
+  if (chart.kind === "dots") {
+    return { name, mode: "markers", x: series.x, y: series.y, text: chart.names.map(plain), marker: { symbol, size: 8, color: colour }, hovertemplate: `%{text}<br>${name}: %{y} mm<extra></extra>` };
+  }
+  return { name, type: "scatter", connectgaps: false, ...kinds[chart.kind] };
 }
 
-function layoutOf(chart, plot) {
+function layoutOf(chart) {
   const colours = readColours();
-  const axis = { gridcolor: colours.line, zeroline: false, linecolor: colours.line, automargin: false, fixedrange: true };
-  const bars = chart.kind === "bars";
+  const axis = { gridcolor: colours.line, zeroline: false, automargin: false, fixedrange: true, rangemode: "tozero" };
   const layout = {
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, margin: { ...MARGIN },
     font: { family: "system-ui, sans-serif", size: 12.5, color: colours.ink },
-    margin: { ...MARGIN, l: bars ? 104 : MARGIN.l, t: chart.series.length > 1 ? 34 : MARGIN.t },
-    xaxis: { ...axis, title: { text: chart.x, standoff: 6 }, rangemode: "tozero" },
-    yaxis: { ...axis, title: { text: chart.y, standoff: 4 }, rangemode: "tozero" },
-    showlegend: chart.series.length > 1,
-    legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" },
-    hovermode: bars ? "closest" : "x unified",
+    xaxis: { ...axis, title: { text: chart.x, standoff: 6 } },
+    yaxis: { ...axis, title: { text: chart.y, standoff: 4 } },
+    hovermode: "x unified",
     hoverlabel: { bgcolor: colours.paper, bordercolor: colours.line, font: { color: colours.ink } },
-    bargap: bars ? 0.25 : 0.05,
+    bargap: 0.05,
   };
-  if (bars) Object.assign(layout.yaxis, { autorange: "reversed", showgrid: false });
+  if (chart.kind === "dots") {
+    layout.hovermode = "closest";
+    Object.assign(layout.xaxis, { rangemode: "normal", range: [0.3, chart.names.length + 0.7], showgrid: false, dtick: chart.names.length > 20 ? undefined : 1 });
+  }
+  if (chart.kind === "bars") {
+    Object.assign(layout, { hovermode: "closest", bargap: 0.25 });
+    Object.assign(layout.yaxis, { autorange: "reversed", showgrid: false });
+    layout.margin.l = 104;
+  }
   if (chart.kind === "steps") {
     const ticks = chart.series[0].x;
     Object.assign(layout.xaxis, { type: "log", tickvals: ticks, ticktext: ticks.map(String), rangemode: "normal" });
     layout.yaxis.range = [0, highest(chart)];
   }
-  if (chart.marks) Object.assign(layout, marksOf(chart.marks, colours));
+  layout.shapes = (chart.marks ?? []).map((x) => (
+    { type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line: { color: colours.ink, width: 1.2, dash: "dot" } }));
   return layout;
 }
 
@@ -90,27 +102,19 @@ function highest(chart) {
   return 1.12 * Math.max(1, ...calm.flatMap((series) => series.y).filter(Number.isFinite));
 }
 
-function marksOf(marks, colours) {
-  return {
-    shapes: marks.map(({ x }) => ({ type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line: { color: colours.ink, width: 1, dash: "dot" } })),
-    annotations: marks.map(({ x, name }, n) => ({ x, yref: "paper", y: 1 - 0.09 * n, xanchor: "left", yanchor: "top", showarrow: false, text: `${name} ${x.toFixed(1)}` })),
-  };
-}
-
 // A line over a plot at the moment of the playback; a click on the plot goes to its moment.
 function cursorOn(plot, seek) {
   const cursor = document.createElement("div");
   cursor.className = "cursor";
   plot.append(cursor);
-  const inner = () => ({ range: plot.layout.xaxis.range, left: MARGIN.l, width: plot.clientWidth - MARGIN.l - MARGIN.r });
+  const secondsAxis = () => ({ range: plot.layout.xaxis.range, width: plot.clientWidth - MARGIN.l - MARGIN.r });
   plot.addEventListener("click", (event) => {
-    const { range, left, width } = inner();
-    const share = (event.clientX - plot.getBoundingClientRect().left - left) / width;
+    const { range, width } = secondsAxis();
+    const share = (event.clientX - plot.getBoundingClientRect().left - MARGIN.l) / width;
     if (share >= 0 && share <= 1) seek(range[0] + share * (range[1] - range[0]));
   });
   return (seconds) => {
-    const { range, left, width } = inner();
-    cursor.style.left = `${left - 1 + ((seconds - range[0]) / (range[1] - range[0])) * width}px`;
-    cursor.style.bottom = `${MARGIN.b}px`;
+    const { range, width } = secondsAxis();
+    cursor.style.transform = `translateX(${MARGIN.l - 1 + ((seconds - range[0]) / (range[1] - range[0])) * width}px)`;
   };
 }

@@ -1,8 +1,8 @@
 """The charts of a page as data: plain numbers that the page's own script hands to plotly.
 
-A chart is {"kind", "title", "note", "x", "y", "series"}: kind "lines" | "steps" | "bars" | "histogram", x and y the
-titles of the axes, a series {"name", "role", "x", "y"} with None where there is nothing. The role ("visible",
-"hidden", "baseline", ...) decides colour and dash. "clock": x is the time of the playback.
+A chart is {"kind", "title", "note", "x", "y", "series"}, a series {"name", "role", "x", "y"} with None where there is
+nothing. kind: "lines", "steps", "bars", "dots" or "histogram". x and y of a chart: the titles of its axes. The role of
+a series ("visible", "hidden", "baseline hold", ...) decides colour and dash. "clock": x is the time of the playback.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def charts(run: ReportRun, others: Sequence[ReportRun], begin_ns: int) -> list[C
         _time_chart(run.score, begin_ns) if run.score is not None and len(run.score.pairs.stamp_ns) else None,
         _occlusion_chart(run, others),
         _latency_chart(run.latencies_ms),
-        _joint_chart(run.figures),
+        _joint_chart(run.section),
     ]
     return [chart for chart in made if chart and chart["series"]]
 
@@ -71,7 +71,7 @@ def _time_chart(score: Score, begin_ns: int) -> Chart:
         series = [
             mean_mm("visible joints", "visible", score.errors_m["occpose"], groups["visible"]),
             mean_mm("hidden joints", "hidden", score.errors_m["occpose"], groups["hidden"]),
-            mean_mm("hidden joints, held", "baseline", score.errors_m["hold"], groups["hidden"]),
+            mean_mm("hidden joints, held", "baseline hold", score.errors_m["hold"], groups["hidden"]),
         ]
     else:
         title, y, known = "Uncertainty over time", "sigma, mm", np.isfinite(pairs.sigma_m)
@@ -83,24 +83,24 @@ def _time_chart(score: Score, begin_ns: int) -> Chart:
     return {"kind": "lines", "title": title, "note": note, "x": "s", "y": y, "series": series, "clock": True}
 
 
-def _occlusion_rows(figures: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The figures by occlusion length: against the truth, else against the run with nothing hidden on top."""
-    rows = figures.get("by_occlusion_s") or figures.get("self_consistency", {}).get("by_occlusion_s") or []
+def _occlusion_rows(run: ReportRun) -> Sequence[Mapping[str, Any]]:
+    """Of those with an end; a joint that was never measured has no place on the axis."""
+    rows = run.section.get("by_occlusion_s") or ()
     return [row for row in rows if row["to_s"] is not None and row["joints"]]
 
 
 def _occlusion_chart(run: ReportRun, others: Sequence[ReportRun]) -> Chart:
     """Error of hidden joints over the time since they were last measured."""
-    rows = _occlusion_rows(run.figures)
+    rows = _occlusion_rows(run)
     up_to_s = [row["to_s"] for row in rows]
     keys = [key.removesuffix("_mm") for key in (rows[0] if rows else ()) if key.endswith("_mm")]
-    series = [_series(run.model, "hidden", up_to_s, _column(rows, "model_mm"))] if rows else []
-    for name in (key for key in keys if key != "model"):
+    series = [_series(run.model, "hidden", up_to_s, _column(rows, "occpose_mm"))] if rows else []
+    for name in (key for key in keys if key != "occpose"):
         series.append(_series(baseline_name(name), f"baseline {name}", up_to_s, _column(rows, f"{name}_mm")))
     for other in others:
-        rows = _occlusion_rows(other.figures)
-        series.append(_series(other.model, "other", [row["to_s"] for row in rows], _column(rows, "model_mm")))
-    against = "" if run.figures.get("by_occlusion_s") else " Against the run with nothing hidden on top."
+        rows = _occlusion_rows(other)
+        series.append(_series(other.model, "other", [row["to_s"] for row in rows], _column(rows, "occpose_mm")))
+    against = "" if run.against_truth else " Against the answers as recorded."
     return {
         "kind": "steps",
         "title": "Error over occlusion length",
@@ -142,13 +142,15 @@ def _latency_chart(latencies_ms: Sequence[float]) -> Chart | None:
         return None
     end = float(np.percentile(values, _SHOWN_LATENCY)) * 1.05
     counts, edges = np.histogram(values, bins=_HISTOGRAM_BINS, range=(0.0, max(end, 1e-3)))
+    marks = {p: float(np.percentile(values, p)) for p in (50, 95, 99)}
     late = int((values > edges[-1]).sum())
     return {
         "kind": "histogram",
         "title": "Latency",
-        "note": f"{len(values)} steps; {late} took longer than shown, the longest {values.max():.1f} ms.",
+        "note": f"{len(values)} steps, dotted: {', '.join(f'p{p} {at:.1f} ms' for p, at in marks.items())}."
+        f" {late} took longer than shown, up to {values.max():.1f} ms.",
         "x": "ms",
         "y": "steps",
         "series": [_series("steps", "visible", numbers((edges[:-1] + edges[1:]) / 2, 3), counts)],
-        "marks": [{"x": float(np.percentile(values, p)), "name": f"p{p}"} for p in (50, 95, 99)],
+        "marks": list(marks.values()),
     }

@@ -23,7 +23,8 @@ def document(title: str, body: str, data: Mapping[str, Any], scripts: Sequence[s
     """The page. body: HTML, escaped already. data: for the scripts, as JSON. scripts: names of .js files, in order."""
     script = "".join(_text(name) for name in scripts)
     plotly, plotly_hash = _plotly()
-    return Template(_text("page.html")).substitute(
+    return fill(
+        "page.html",
         title=html.escape(title),
         style=_text("page.css"),
         hashes=f"{_hash(script)} {plotly_hash}",
@@ -32,6 +33,11 @@ def document(title: str, body: str, data: Mapping[str, Any], scripts: Sequence[s
         plotly=plotly,
         script=script,
     )
+
+
+def fill(name: str, **parts: str) -> str:
+    """An .html file of this package with its $names replaced by HTML that is escaped already."""
+    return Template(_text(name)).substitute(parts)
 
 
 def json_text(data: Any) -> str:

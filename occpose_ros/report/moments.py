@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +20,13 @@ _APART_S = 2.0  # the next moment of the same person
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """One person for half a second: when (seconds of the page), who, how bad, and what was bad."""
+    """One person for half a second: when (seconds of the page), who, how bad (an error, or else a sigma), and what."""
 
     seconds: float
     person: str
     value_mm: float
     what: str
+    judged: bool
 
 
 def worst_moments(score: Score, begin_ns: int) -> list[Moment]:
@@ -42,16 +45,36 @@ def worst_moments(score: Score, begin_ns: int) -> list[Moment]:
         near = (pairs.track == pairs.track[row]) & (np.abs(seconds - seconds[row]) <= _WINDOW_S / 2)
         joint, joint_mm = _worst_joint(joint_m[near])
         name, hidden = H36M17.joints[joint].replace("_", " "), int(filled[row].sum())
-        what = f"{name} {joint_mm:.0f} mm; {hidden} of {len(H36M17.joints)} joints filled"
+        filled_joints = "all" if hidden == len(H36M17.joints) else str(hidden)
+        what = f"{name} {joint_mm:.0f} mm, {filled_joints} joints filled"
         moments.append(
             Moment(
                 seconds=round(float(seconds[row]), 2),
                 person=pairs.ids[pairs.track[row]],
                 value_mm=float(smooth_m[row] * MM_PER_M),
                 what=what,
+                judged=judged,
             )
         )
     return moments
+
+
+def moments_html(moments: Sequence[Moment], run: int) -> str:
+    """The moments of a run as links into its playback."""
+    if not moments:
+        return ""
+    items = "".join(
+        f'<li><a href="#t={moment.seconds:.2f}&amp;run={run}"><b>{_clock(moment.seconds)}</b>'
+        f" <span>person {html.escape(moment.person or '?')}</span> <strong>{moment.value_mm:.0f} mm</strong>"
+        f" <small>{html.escape(moment.what)}</small></a></li>"
+        for moment in moments
+    )
+    return f"<h2>{'Worst' if moments[0].judged else 'Least certain'} moments</h2><ol>{items}</ol>"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds, 1), 60.0)
+    return f"{minutes:.0f}:{rest:04.1f}"
 
 
 def _moving_mean(values: np.ndarray, seconds: np.ndarray) -> np.ndarray:

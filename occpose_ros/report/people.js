@@ -1,6 +1,7 @@
 // Who is where at which moment: the packed recording of one run.
 
 const ARRAYS = { Int16Array, Uint8Array, Uint16Array, Uint32Array, Float32Array };
+const FIELDS = ["seconds", "first_row", "track", "joints", "truth", "filled", "unknown", "sigma", "predicted", "error_mm"];
 const NO_TRUTH = -32768;
 const NO_ERROR = 65535;
 
@@ -17,9 +18,7 @@ class People {
     this.sigmaUnit = playback.sigma_unit_m;
     this.cameraHeight = playback.camera_height_m;
     this.cameraAxes = playback.camera_axes;
-    for (const name of ["seconds", "first_row", "track", "joints", "truth", "filled", "unknown", "sigma", "predicted", "error_mm"]) {
-      this[name] = unpack(playback[name]);
-    }
+    for (const name of FIELDS) this[name] = unpack(playback[name]);
     this.end = this.seconds.length ? this.seconds[this.seconds.length - 1] : 0;
     this.gap = 4 * this.#usualStep(); // longer than this without a frame: nobody is shown
   }
@@ -98,6 +97,16 @@ class People {
     return shares;
   }
 
+  // The box around everybody's pelvis in a frame, [low x, high x, low y, high y]; null if nobody is there.
+  pelvisBox(frame) {
+    const rows = range(this.first_row[frame], this.first_row[frame + 1]);
+    if (!rows.length) return null;
+    return [0, 1].flatMap((k) => {
+      const values = rows.map((row) => this.joints[row * this.J * 3 + k] * this.unit);
+      return [Math.min(...values), Math.max(...values)];
+    });
+  }
+
   // Corners of the box that holds nearly all joints of the recording: [low, high].
   box() {
     return [0, 1, 2].map((k) => {
@@ -109,6 +118,10 @@ class People {
       return [at(0.005), at(0.995)];
     });
   }
+}
+
+function range(from, to) {
+  return Array.from({ length: to - from }, (_, n) => from + n);
 }
 
 function bitCount(bits) {

@@ -13,35 +13,30 @@ class Player {
   }
 
   // Show another run at the moment that is shown; the view stays, once there is one.
-  show(people, moments) {
+  show(people, moments, truth) {
     this.people = people;
+    this.follow = new Follow(people);
+    this.camera = { eye: [0, 0, people.cameraHeight], axes: people.cameraAxes };
     this.timeline.show(people, moments);
     element("seek").max = people.end;
     element("said").textContent = [
-      people.every > 1 ? `The recording is long: every ${people.every}th frame is here, and people move between those.` : "",
-      people.truth ? "" : "No truth is known.",
+      "A row a person below the scene: orange as high as the share of joints that are not measured; triangles mark the moments of the list.",
+      people.every > 1 ? `The recording is long: every ${people.every}th frame is here, and people move straight between those.` : "",
       this.timeline.left ? `${this.timeline.left} people who are there for a shorter time have no row.` : "",
     ].join(" ");
+    element("truth").textContent = truth;
     document.querySelector("[data-layer=truth]").closest("label").hidden = !people.truth;
-    if (!this.home) this.view("home");
     this.seek(Math.min(this.seconds, people.end));
   }
 
   view(name) {
-    const { orbit, people } = this;
-    this.stage.resize();
-    const box = people.box();
-    box[2] = [0, Math.max(box[2][1], 1.6)];
-    const sides = { home: [0.45, 0.24], side: [Math.PI / 2, 0.1], top: [0, 1.57] };
-    if (name === "camera") {
-      const away = Math.max(box[1][0], 2);
-      Object.assign(orbit, { azimuth: 0, elevation: 0.02, target: [0, away, people.cameraHeight], distance: away });
-      orbit.update();
-    } else {
-      [orbit.azimuth, orbit.elevation] = sides[name];
-      orbit.fit(box);
-    }
-    this.home = true;
+    const views = {
+      home: () => this.orbit.home(),
+      camera: () => this.orbit.stand(this.camera),
+      side: () => this.orbit.look(Math.PI / 2, 0.08),
+      top: () => this.orbit.look(0, TOP),
+    };
+    views[name]();
     this.draw();
   }
 
@@ -83,8 +78,8 @@ class Player {
 
   draw() {
     const { people } = this;
-    this.stage.resize();
-    this.stage.draw(people.at(this.seconds), { height: people.cameraHeight, axes: people.cameraAxes });
+    const box = this.stage.layers.follow ? this.follow.at(this.seconds) : this.follow.everywhere;
+    this.stage.draw(people.at(this.seconds), box, this.camera);
     this.timeline.draw(this.seconds, this.stage.colours);
     element("seek").value = this.seconds;
     element("clock").textContent = `${clock(this.seconds)} / ${clock(people.end)}`;
@@ -104,7 +99,7 @@ class Player {
 
   #wire() {
     const redraw = () => this.draw();
-    steer(element("stage"), this.orbit, redraw, () => this.view("home"));
+    steer(element("stage"), this.orbit, redraw);
     new ResizeObserver(redraw).observe(element("stage"));
     element("play").addEventListener("click", () => this.toggle());
     element("seek").addEventListener("input", (event) => { this.pause(); this.seek(event.target.valueAsNumber); });
@@ -124,13 +119,4 @@ class Player {
       keys[event.key]();
     });
   }
-}
-
-function element(id) {
-  return document.getElementById(id);
-}
-
-function clock(seconds) {
-  const tenths = Math.round(seconds * 10);
-  return `${Math.floor(tenths / 600)}:${((tenths % 600) / 10).toFixed(1).padStart(4, "0")}`;
 }

@@ -11,30 +11,31 @@ class Stage {
     this.orbit = orbit;
     this.bones = skeleton.bones;
     this.head = ["nose", "head top"].map((name) => skeleton.joints.indexOf(name));
-    this.layers = { measured: true, filled: true, sigma: true, truth: true, labels: true };
+    this.layers = { measured: true, filled: true, sigma: true, truth: true, labels: true, follow: true };
     this.colours = readColours();
   }
 
-  // Give the canvas as many pixels as the screen has; true if it changed.
-  resize() {
+  // Give the canvas as many pixels as the screen has.
+  #resize() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const dense = Math.min(window.devicePixelRatio || 1, 2);
-    if (this.canvas.width === Math.round(width * dense) && this.canvas.height === Math.round(height * dense)) return false;
-    this.canvas.width = Math.round(width * dense);
-    this.canvas.height = Math.round(height * dense);
+    const [wide, high] = [Math.round(width * dense), Math.round(height * dense)];
+    if (this.canvas.width !== wide || this.canvas.height !== high) Object.assign(this.canvas, { width: wide, height: high });
     this.context.setTransform(dense, 0, 0, dense, 0, 0);
-    this.orbit.resize(width, height);
-    return true;
+    Object.assign(this.orbit, { width, height });
   }
 
-  draw(people, camera) {
+  // box: what to look at. camera: { eye, axes } of the recording.
+  draw(people, box, camera) {
     const { context, orbit } = this;
+    this.#resize();
+    orbit.aim(box);
     context.clearRect(0, 0, orbit.width, orbit.height);
     context.lineCap = "round";
     context.lineJoin = "round";
     this.#ground();
     for (const person of people) this.#shadow(person);
-    this.#camera(camera);
+    if (!orbit.fixed) this.#camera(camera);
     const parts = people.flatMap((person) => this.#parts(person));
     parts.sort((a, b) => b.depth - a.depth);
     for (const part of parts) part.draw();
@@ -45,28 +46,22 @@ class Stage {
   #ground() {
     const { context, orbit } = this;
     const [cx, cy] = orbit.target.map(Math.round);
-    const reach = Math.min(Math.max(Math.ceil(orbit.distance * 1.1), 6), 24);
-    context.strokeStyle = this.colours.grid;
-    context.lineWidth = 1;
+    const reach = Math.min(Math.max(Math.ceil(orbit.distance), 8), 24);
     for (let i = -reach; i <= reach; i++) {
       for (let j = -reach; j < reach; j++) {
         const fade = 1 - Math.hypot(i, j + 0.5) / reach;
         if (fade <= 0) continue;
         context.globalAlpha = Math.min(1, 1.3 * fade);
-        this.#line([cx + i, cy + j, 0], [cx + i, cy + j + 1, 0]);
-        this.#line([cx + j, cy + i, 0], [cx + j + 1, cy + i, 0]);
+        this.#line([cx + i, cy + j, 0], [cx + i, cy + j + 1, 0], this.colours.grid);
+        this.#line([cx + j, cy + i, 0], [cx + j + 1, cy + i, 0], this.colours.grid);
       }
     }
     context.globalAlpha = 1;
   }
 
-  #line(from, to) {
+  #line(from, to, colour) {
     const a = this.orbit.project(from), b = this.orbit.project(to);
-    if (!a || !b) return;
-    this.context.beginPath();
-    this.context.moveTo(a.x, a.y);
-    this.context.lineTo(b.x, b.y);
-    this.context.stroke();
+    if (a && b) this.#stroke(a, b, colour, 1.2);
   }
 
   #shadow(person) {
@@ -86,15 +81,13 @@ class Stage {
   }
 
   // A small pyramid where the recording camera stands.
-  #camera({ height, axes }) {
-    const { context } = this;
-    const corner = (x, y) => [0, 1, 2].map((k) => (k === 2 ? height : 0) + 0.32 * (axes[0][k] * x * 0.6 + axes[1][k] * y * 0.4 + axes[2][k]));
+  #camera({ eye, axes }) {
+    const [right, down, view] = axes;
+    const corner = (x, y) => eye.map((value, k) => value + 0.2 * x * right[k] + 0.14 * y * down[k] + 0.3 * view[k]);
     const corners = [corner(-1, -1), corner(1, -1), corner(1, 1), corner(-1, 1)];
-    context.strokeStyle = this.colours.faint;
-    context.lineWidth = 1.5;
     corners.forEach((point, n) => {
-      this.#line([0, 0, height], point);
-      this.#line(point, corners[(n + 1) % 4]);
+      this.#line(eye, point, this.colours.faint);
+      this.#line(point, corners[(n + 1) % 4], this.colours.faint);
     });
   }
 
@@ -104,11 +97,10 @@ class Stage {
     const shows = (joint) => points[joint] && !person.unknown(joint) && this.layers[person.filled(joint) ? "filled" : "measured"];
     const parts = [];
     for (const [from, to] of this.bones) {
-      if (this.head.includes(from) && this.head.includes(to)) continue;
-      if (!points[from] || !points[to] || person.unknown(from) || person.unknown(to)) continue;
-      const middle = between(points[from], points[to]);
-      for (const joint of [from, to]) {
-        if (shows(joint)) parts.push({ depth: (points[joint].depth + middle.depth) / 2, draw: () => this.#half(points[joint], middle, person.filled(joint)) });
+      const isHead = this.head.includes(from) && this.head.includes(to);
+      if (!isHead && (shows(from) || shows(to)) && points[from] && points[to]) {
+        const halves = [from, to].filter(shows).map((joint) => ({ end: points[joint], filled: person.filled(joint) }));
+        parts.push(this.#bonePart(points[from], points[to], halves));
       }
     }
     const [nose, top] = this.head;
@@ -120,20 +112,27 @@ class Stage {
     return parts;
   }
 
-  #half(joint, middle, filled) {
+  // Each half of a bone looks as its own joint; a thin edge sets the bone off against what is behind it.
+  #bonePart(a, b, halves) {
+    const middle = between(a, b);
+    const width = Math.max(2.5, BONE_M * middle.scale);
+    return { depth: middle.depth, draw: () => {
+      this.context.lineCap = "butt";
+      for (const { end } of halves) this.#stroke(end, middle, this.colours.halo, width + 2.5);
+      this.context.lineCap = "round";
+      for (const { end, filled } of halves) this.#stroke(end, middle, this.colours[filled ? "filled" : "measured"], width);
+      for (const { end, filled } of halves) if (filled) this.#stroke(end, middle, this.colours.halo, width * 0.42);
+    } };
+  }
+
+  #stroke(a, b, colour, width) {
     const { context } = this;
-    const width = Math.max(2.5, BONE_M * joint.scale);
-    const stroke = (colour, wide) => {
-      context.strokeStyle = colour;
-      context.lineWidth = wide;
-      context.beginPath();
-      context.moveTo(joint.x, joint.y);
-      context.lineTo(middle.x, middle.y);
-      context.stroke();
-    };
-    stroke(this.colours.halo, width + 2);
-    stroke(this.colours[filled ? "filled" : "measured"], width);
-    if (filled) stroke(this.colours.halo, width * 0.45);
+    context.strokeStyle = colour;
+    context.lineWidth = width;
+    context.beginPath();
+    context.moveTo(a.x, a.y);
+    context.lineTo(b.x, b.y);
+    context.stroke();
   }
 
   #headPart(centre, filled) {
@@ -159,15 +158,10 @@ class Stage {
     return this.bones.filter(([from, to]) => points[from] && points[to]).map(([from, to]) => ({
       depth: (points[from].depth + points[to].depth) / 2,
       draw: () => {
-        const { context } = this;
-        context.strokeStyle = this.colours.truth;
-        context.lineWidth = Math.max(1.5, 0.018 * points[from].scale);
-        context.setLineDash([0.1, 2.2 * context.lineWidth]);
-        context.beginPath();
-        context.moveTo(points[from].x, points[from].y);
-        context.lineTo(points[to].x, points[to].y);
-        context.stroke();
-        context.setLineDash([]);
+        const width = Math.max(1.5, 0.018 * points[from].scale);
+        this.context.setLineDash([0.1, 2.2 * width]);
+        this.#stroke(points[from], points[to], this.colours.truth, width);
+        this.context.setLineDash([]);
       },
     }));
   }
@@ -199,13 +193,6 @@ class Stage {
       context.fillText(text, x, y + 0.5);
     }
   }
-}
-
-// The page's colours by name, as they are now: light or dark.
-function readColours() {
-  const style = getComputedStyle(document.documentElement);
-  const names = ["ink", "faint", "paper", "line", "measured", "filled", "truth", "third", "fourth", "grid", "shadow", "halo"];
-  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
 function between(a, b) {

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from occpose_ros.report.report_run import figure
-from occpose_ros.report.tables import baseline_name
+from occpose_ros.report.report_run import ReportRun, compared, figure
+from occpose_ros.report.tables import answered_share, baseline_name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A figure as people read it: value with its unit, below it the interval and what it means."""
+    """A figure as people read it: value with its unit, below it the interval or what it means."""
 
     label: str
     value: str
@@ -27,25 +26,27 @@ def shown(value: float, digits: int = 0) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "-"
 
 
-def interval_text(interval: Sequence[float] | None, digits: int = 0) -> str:
+def interval_text(interval: Sequence[float | None] | None) -> str:
     """Such as "95 %: 88 to 98", nothing for none."""
-    if interval is None or any(bound is None or not math.isfinite(bound) for bound in interval):
+    low, high = interval or (None, None)
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return ""
-    return f"95 %: {interval[0]:.{digits}f} to {interval[1]:.{digits}f}"
+    return f"95 %: {low:.0f} to {high:.0f}"
 
 
-def sentence(figures: Mapping[str, Any]) -> str:
+def sentence(run: ReportRun) -> str:
     """The result in words, nothing if nothing was compared with anything."""
-    hidden = figure(figures, "mpjpe_mm.hidden")
-    baselines = {name: figure(figures, f"baselines.{name}.hidden") for name in figures.get("baselines") or {}}
+    hidden = figure(run.section, "mpjpe_mm.hidden")
+    baselines = {name: figure(run.section, f"baselines.{name}.hidden") for name in run.section.get("baselines") or {}}
     baselines = {name: value for name, value in baselines.items() if math.isfinite(value)}
-    if math.isfinite(hidden) and baselines:
-        best = min(baselines, key=lambda name: baselines[name])
-        return f"Hidden joints are {hidden:.0f} mm off, {_compared(hidden, baselines[best], baseline_name(best))}."
-    return ""
+    if not baselines or not math.isfinite(hidden):
+        return ""
+    best = min(baselines, key=lambda name: baselines[name])
+    joints = "Hidden joints are" if run.against_truth else "Joints hidden on top are"
+    return f"{joints} {hidden:.0f} mm off, {_beside(hidden, baselines[best], baseline_name(best))}."
 
 
-def _compared(value: float, other: float, name: str) -> str:
+def _beside(value: float, other: float, name: str) -> str:
     share = 100.0 * (1.0 - value / other) if other else 0.0
     than = f"the best simple baseline ({name}, {other:.0f} mm)"
     if round(share) == 0:
@@ -53,52 +54,64 @@ def _compared(value: float, other: float, name: str) -> str:
     return f"{abs(share):.0f} % {'less' if share > 0 else 'more'} than {than}"
 
 
-def cards(figures: Mapping[str, Any], intervals: Mapping[str, Sequence[float]]) -> list[Card]:
+def cards(run: ReportRun) -> list[Card]:
     """The cards of a run that have a value."""
-
-    def errors(label: str, key: str, note: str = "") -> Card:
-        said = ", ".join(filter(None, [interval_text(intervals.get(key)), note]))
-        return Card(label=label, value=shown(figure(figures, key)), unit="mm", note=said)
-
-    p50, p95, p99 = (shown(figure(figures, f"latency_ms.p{percent}"), 1) for percent in (50, 95, 99))
-    bias = 100 * figure(figures, "depth_bias")
-    made = [
-        errors("Hidden joints", "mpjpe_mm.hidden"),
-        errors("Visible joints", "mpjpe_mm.visible"),
-        errors("Position", "root_error_mm", f"depth {bias:+.1f} %" if math.isfinite(bias) else ""),
-        _answered(figures),
-        Card(
-            label="Bone lengths",
-            value=shown(100 * figure(figures, "bone_length_drift"), 1),
-            unit="%",
-            note="drift: deviation over mean",
-        ),
-        Card(
-            label="Flicker, filled",
-            value=shown(figure(figures, "flicker_m_s2.filled"), 1),
-            unit="m/s²",
-            note=f"measured {shown(figure(figures, 'flicker_m_s2.measured'), 1)}",
-        ),
-        Card(label="Latency p95", value=p95, unit="ms", note=f"p50 {p50}, p99 {p99}"),
-        Card(label="Speed", value=shown(figure(figures, "speed_x_realtime"), 1), unit="× real time"),
-    ]
+    made = [*(_error_cards(run) if compared(run.section) else ()), _answered(run), *_other_cards(run)]
     return [card for card in made if card.value != "-"]
 
 
-def _answered(figures: Mapping[str, Any]) -> Card:
-    answered, asked = figure(figures, "frames.answered"), figure(figures, "frames.with_people")
-    share = 100.0 * answered / asked if asked else math.nan
-    note = f"{answered:.0f} of {asked:.0f} frames with people" if asked > 0 else ""
-    return Card(
-        label="Answered", value=shown(math.floor(share) if math.isfinite(share) else share), unit="%", note=note
-    )
+def _error_cards(run: ReportRun) -> list[Card]:
+    bias = 100 * figure(run.section, "depth_bias")
+    notes = {"root_error_mm": f"depth {bias:+.1f} %" if math.isfinite(bias) else ""}
+    hidden = "Hidden joints" if run.against_truth else "Hidden on top"
+    return [
+        Card(
+            label=label,
+            value=shown(figure(run.section, key)),
+            unit="mm",
+            note=", ".join(filter(None, [interval_text(run.interval(key)), notes.get(key)])),
+        )
+        for label, key in (
+            (hidden, "mpjpe_mm.hidden"),
+            ("Visible joints", "mpjpe_mm.visible"),
+            ("Position", "root_error_mm"),
+        )
+    ]
 
 
-def cards_html(made: Sequence[Card]) -> str:
-    """The cards as a list of terms; every string is escaped."""
+def _answered(run: ReportRun) -> Card:
+    share = 100.0 * answered_share(run.figures)
+    if math.isfinite(share):
+        answered, asked = (figure(run.figures, f"frames.{name}") for name in ("answered", "with_people"))
+        label, note = "Answered", f"{answered:.0f} of {asked:.0f} frames with people"
+    else:
+        share, label, note = 100.0 * figure(run.section, "coverage"), "Found again", "of the people as recorded"
+    return Card(label=label, value=shown(share, 1 if share < 100.0 else 0), unit="%", note=note)
+
+
+def _other_cards(run: ReportRun) -> list[Card]:
+    filled, measured = (shown(figure(run.section, f"flicker_m_s2.{name}"), 1) for name in ("filled", "measured"))
+    p50, p95, p99 = (shown(figure(run.figures, f"latency_ms.p{percent}"), 1) for percent in (50, 95, 99))
+    switches = figure(run.section, "id_switches.per_minute")
+    count = shown(figure(run.section, "id_switches.count"))
+    drift = shown(100 * figure(run.section, "bone_length_drift"), 1)
+    speed = figure(run.figures, "speed_x_realtime")
+    return [
+        Card(label="Id switches", value=count, note=f"{shown(switches, 1)} a minute of each person"),
+        Card(label="Bone lengths", value=drift, unit="%", note="drift: deviation over mean"),
+        Card(label="Flicker, filled", value=filled, unit="m/s²", note=f"measured {measured}"),
+        Card(label="Latency p95", value=p95, unit="ms", note=f"p50 {p50}, p99 {p99}"),
+        Card(label="Speed", value=shown(speed, 0 if speed > 10 else 1), unit="× real time"),
+    ]
+
+
+def summary_html(run: ReportRun) -> str:
+    """Sentence and cards; every string is escaped."""
+    said = sentence(run)
+    lead = f'<p class="lead">{html.escape(said)}</p>' if said else ""
     items = (
         f"<div><dt>{html.escape(card.label)}</dt><dd><strong>{html.escape(card.value)}</strong>"
         f" <span>{html.escape(card.unit)}</span></dd><dd>{html.escape(card.note)}</dd></div>"
-        for card in made
+        for card in cards(run)
     )
-    return f'<dl class="cards">{"".join(items)}</dl>' if made else ""
+    return f'{lead}<dl class="cards">{"".join(items)}</dl>'

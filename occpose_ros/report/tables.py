@@ -9,10 +9,36 @@ from typing import Any
 import numpy as np
 
 from occpose_core.report import Cell, Table
+from occpose_ros.report.report_run import compared, figure, section
 from occpose_ros.scoring.score import GROUPS
 
 _NAMES = {"mean_pose": "mean pose", "constant_velocity": "constant velocity"}
 _GROUP_NAMES = ("all joints", "visible", "hidden", "not in layout")
+# Name, key of the figure, its factor, its unit; a count has no unit and no decimals.
+_ROWS = (
+    ("frames", "frames.total", 1, ""),
+    ("frames with people", "frames.with_people", 1, ""),
+    ("track ids", "people", 1, ""),
+    ("people found again", "coverage", 100, "% of those as recorded"),
+    ("id switches", "id_switches.count", 1, ""),
+    ("id switches", "id_switches.per_minute", 1, "per minute of each person"),
+    ("flicker of measured joints", "flicker_m_s2.measured", 1, "m/s² (mean acceleration)"),
+    ("flicker of filled joints", "flicker_m_s2.filled", 1, "m/s²"),
+    ("acceleration of the truth", "flicker_m_s2.truth", 1, "m/s²"),
+    ("bone length drift", "bone_length_drift", 100, "% (sd over mean)"),
+    ("metric scale", "metric", 100, "% of the answered people"),
+    ("distance to the true position", "root_error_mm", 1, "mm (pelvis)"),
+    ("of it along the view", "depth_bias", 100, "% of the depth, mean (+ = too far)"),
+    ("PA-MPJPE", "pa_mpjpe_mm", 1, "mm"),
+    ("N-MPJPE", "n_mpjpe_mm", 1, "mm"),
+    ("acceleration error", "accel_error_mm", 1, "mm per frame squared"),
+    ("hidden joints inside sigma's 50 %", "calibration.hidden.p50", 100, "%"),
+    ("hidden joints inside sigma's 90 %", "calibration.hidden.p90", 100, "%"),
+    ("latency p50", "latency_ms.p50", 1, "ms"),
+    ("latency p95", "latency_ms.p95", 1, "ms"),
+    ("latency p99", "latency_ms.p99", 1, "ms"),
+    ("speed", "speed_x_realtime", 1, "x real time"),
+)
 
 
 def baseline_name(name: str) -> str:
@@ -26,45 +52,49 @@ def latency_figures(latencies_ms: Sequence[float]) -> dict[str, float]:
     return {f"p{p}": float(np.percentile(values, p)) if len(values) else math.nan for p in (50, 95, 99)}
 
 
+def answered_share(figures: Mapping[str, Any]) -> float:
+    """Of the frames with people, those that were answered; NaN without any."""
+    asked = figure(figures, "frames.with_people")
+    return figure(figures, "frames.answered") / asked if asked else math.nan
+
+
 def error_table(figures: Mapping[str, Any]) -> Table:
     """MPJPE of the system and of the baselines over the joint groups."""
-    rows: list[tuple[Cell, ...]] = [("occpose", *(figures["mpjpe_mm"][group] for group in GROUPS))]
-    rows += [(baseline_name(name), *(of[group] for group in GROUPS)) for name, of in figures["baselines"].items()]
+    errors = section(figures)
+    of = {"occpose": "mpjpe_mm", **{baseline_name(name): f"baselines.{name}" for name in errors["baselines"]}}
+    note = (
+        "Root-relative. Baselines: own answers, held or moved on since a joint was last measured."
+        "\nNot in layout: joints that the detector never gives."
+    )
+    if errors is not figures:
+        note += "\nIn place of the truth: the answers as recorded, where they had measured a joint."
     return Table(
         title="Error (MPJPE, mm)",
         columns=("", *_GROUP_NAMES),
-        rows=tuple(rows),
-        note="Root-relative. Baselines: own answers, held or moved on since a joint was last measured."
-        "\nNot in layout: joints that the detector never gives.",
+        rows=tuple((name, *(_known(figure(errors, f"{key}.{group}")) for group in GROUPS)) for name, key in of.items()),
+        note=note,
     )
 
 
 def run_table(figures: Mapping[str, Any]) -> Table:
-    """Everything that needs no truth, and how fast it was."""
-    frames, flicker, latency = figures["frames"], figures["flicker_m_s2"], figures["latency_ms"]
-    share = 100.0 * frames["answered"] / frames["with_people"] if frames["with_people"] else math.nan
-    rows: tuple[tuple[Cell, ...], ...] = (
-        ("frames", frames["total"], ""),
-        ("frames with people", frames["with_people"], ""),
-        ("of them answered", share, "%"),
-        ("track ids", figures["people"], ""),
-        ("flicker of measured joints", flicker["measured"], "m/s² (mean acceleration)"),
-        ("flicker of filled joints", flicker["filled"], "m/s²"),
-        ("acceleration of the truth", flicker["truth"], "m/s²"),
-        ("bone length drift", 100.0 * figures["bone_length_drift"], "% (sd over mean)"),
-        ("metric scale", 100.0 * figures["metric"], "% of the answered people"),
-        ("distance to the true position", figures["root_error_mm"], "mm (pelvis)"),
-        ("of it along the view", 100.0 * figures["depth_bias"], "% of the depth, mean (+ = too far)"),
-        ("latency p50", latency["p50"], "ms"),
-        ("latency p95", latency["p95"], "ms"),
-        ("latency p99", latency["p99"], "ms"),
-        ("speed", figures["speed_x_realtime"], "x real time"),
-        *((f"left out: {reason.replace('_', ' ')}", count, "") for reason, count in figures["dropped"].items()),
-    )
-    return Table(title="Run", columns=("", "value", "unit"), rows=rows)
+    """Everything else that is known, and how fast it was."""
+    rows: list[tuple[Cell, ...]] = []
+    for name, key, factor, unit in _ROWS:
+        value = figure(section(figures), key)
+        value = factor * (value if math.isfinite(value) else figure(figures, key))
+        if math.isfinite(value):
+            rows.append((name, value if unit else int(value), unit))
+    if math.isfinite(answered_share(figures)):
+        rows.insert(2, ("of them answered", 100.0 * answered_share(figures), "%"))
+    rows += [(f"left out: {reason.replace('_', ' ')}", count, "") for reason, count in figures["dropped"].items()]
+    return Table(title="Run", columns=("", "value", "unit"), rows=tuple(rows))
 
 
 def tables(figures: Mapping[str, Any]) -> tuple[Table, ...]:
-    """For the terminal and the page; without truth there is no error table."""
-    errors = (error_table(figures),) if figures["joints"]["all"] else ()
+    """For the terminal and the page; without anything to compare with there is no error table."""
+    errors = (error_table(figures),) if compared(section(figures)) else ()
     return (*errors, run_table(figures))
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

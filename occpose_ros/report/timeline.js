@@ -1,7 +1,7 @@
 // A strip below the scene: a row a person, orange where joints are hidden. It seeks where it is clicked.
 
 const ROW_PX = 13;
-const MOST_ROWS = 8;
+const MOST_ROWS = 10;
 const GUTTER_PX = 44; // names of people
 
 class Timeline {
@@ -65,7 +65,7 @@ class Timeline {
     context.textBaseline = "middle";
     this.rows.forEach((row, n) => this.#row(context, row, 12 + n * ROW_PX, colours));
     context.fillStyle = colours.ink;
-    for (const { seconds } of this.moments) triangle(context, this.xAt(seconds), 1);
+    for (const seconds of this.moments) triangle(context, this.xAt(seconds), 1);
     return picture;
   }
 

@@ -1,0 +1,35 @@
+// What all scripts of a page share. They run as one module, in the order in which Python names them.
+
+function element(id) {
+  return document.getElementById(id);
+}
+
+function clock(seconds) {
+  const tenths = Math.round(seconds * 10);
+  return `${Math.floor(tenths / 600)}:${((tenths % 600) / 10).toFixed(1).padStart(4, "0")}`;
+}
+
+// The page's colours by name, as they are now: light or dark.
+function readColours() {
+  const style = getComputedStyle(document.documentElement);
+  const names = ["ink", "faint", "paper", "line", "measured", "filled", "truth", "third", "fourth", "grid", "shadow", "halo"];
+  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+}
+
+// plotly, which the page carries compressed: it is unpacked after the rest can be seen.
+async function loadPlotly() {
+  const packed = document.getElementById("plotly").textContent;
+  const bytes = bytesOf(packed);
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const script = document.createElement("script");
+  script.textContent = await new Response(stream).text();
+  document.head.append(script);
+  return window.Plotly;
+}
+
+function bytesOf(base64) {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
