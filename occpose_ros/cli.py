@@ -13,6 +13,7 @@ COMMANDS: dict[str, str] = {
     "replay": "occpose_ros.replay.command",
     "import-keypoints": "occpose_ros.keypoints_file",
     "bench": "occpose_ros.bench_command",
+    "view": "occpose_ros.view.command",
 }
 
 

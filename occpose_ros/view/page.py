@@ -1,0 +1,94 @@
+"""What the browser shows: the scene of a source's newest moment, under the controls of the panel."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from occpose_core.errors import OccposeError
+from occpose_ros.transforms import Transform
+from occpose_ros.view.nodes import SceneNodes, Shown
+from occpose_ros.view.panel import Panel
+from occpose_ros.view.scene import frustum_m, person_text, scene_of
+from occpose_ros.view.source import Frames, Moment, Source
+
+if TYPE_CHECKING:
+    from viser import ViserServer
+
+_SLOW_S = 0.5  # how often words change: people's heights, the status
+# From where people are looked at at first: a little behind and above the camera that sees them.
+_EYE_CAM_M = np.array([1.2, -0.9, -0.8])
+_FOV_RAD = 0.9
+_FOCUS_CAM_M = np.array([0.0, 0.4, 4.0])
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|])")
+
+
+class Page:
+    """A page for a source; `update` it as often as it shall move."""
+
+    def __init__(self, server: ViserServer, source: Source, frames: Frames) -> None:
+        self._server = server
+        self._source = source
+        self._frames = frames
+        ground = "Ground" if frames.shown_frame else "Grid, 1 m below the camera"
+        self._panel = Panel(server.gui, source.title, source.playback, ground)
+        self._nodes = SceneNodes(server.scene)
+        self._drawn: tuple[Moment | None, Shown, frozenset[str]] | None = None
+        self._told_s = 0.0
+        self._focused = False
+
+    def update(self) -> bool:
+        """Show the newest, if it is new or the user wants to see something else; whether people's places are known."""
+        shown = self._panel.poll()
+        problem = ""
+        try:
+            moment = self._source.moment()
+            self._draw(moment, shown)
+        except OccposeError as error:  # of one message, or of TF: the next may be better
+            moment, problem = None, str(error)
+            self._draw(None, shown)
+        if time.monotonic() - self._told_s >= _SLOW_S:
+            self._told_s = time.monotonic()
+            self._tell(moment, problem)
+        return moment is not None
+
+    def _tell(self, moment: Moment | None, problem: str) -> None:
+        people = moment.people if moment else None
+        self._panel.people.set({id: person_text(people, row) for row, id in enumerate(people.ids)} if people else {})
+        self._panel.tell(_MARKDOWN.sub(r"\\\1", problem or self._source.status()))
+
+    def _draw(self, moment: Moment | None, shown: Shown) -> None:
+        """Raises TransformError if TF does not say where things are."""
+        hidden_ids = self._panel.people.hidden_ids()
+        now = moment, shown, hidden_ids
+        if self._drawn is not None and self._drawn[0] is moment and self._drawn[1:] == now[1:]:
+            return
+        self._drawn = None
+        with self._server.atomic():
+            self._nodes.show(shown)
+            if moment is None:
+                self._nodes.clear()
+            else:
+                self._draw_people(moment, hidden_ids)
+        self._drawn = now
+
+    def _draw_people(self, moment: Moment, hidden_ids: frozenset[str]) -> None:
+        transforms, stamp_ns = self._source.transforms, moment.stamp_ns
+        shown_from_msg = self._frames.shown_from(moment.frame_id, stamp_ns, transforms)
+        scene = scene_of(moment.people, shown_from_msg, hidden_ids)
+        self._nodes.set_people(scene.layers, scene.labels)
+        self._nodes.set_camera(None if moment.camera is None else frustum_m(moment.camera, shown_from_msg))
+        self._nodes.set_ground(self._frames.shown_from_ground(stamp_ns, transforms))
+        if not self._focused:
+            self._focused = True
+            self._focus(shown_from_msg)
+
+    def _focus(self, shown_from_camera: Transform) -> None:
+        """Look where the camera looks, now and after `Reset view`."""
+        eye_m, focus_m = (tuple(shown_from_camera.apply(point_m).tolist()) for point_m in (_EYE_CAM_M, _FOCUS_CAM_M))
+        cameras: list[Any] = [client.camera for client in self._server.get_clients().values()]
+        for camera in (self._server.initial_camera, *cameras):
+            camera.position, camera.look_at, camera.fov = eye_m, focus_m, _FOV_RAD
