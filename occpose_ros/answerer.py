@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -112,10 +111,8 @@ class Answerer:
         *,
         calibrated: bool,
     ) -> None:
-        skeletons = finite_skeletons(output.skeletons)
+        skeletons = finite_skeletons(output.skeletons, metric=calibrated)
         self._statistics.dropped({"non_finite": len(output.skeletons) - len(skeletons)})
-        if not calibrated:
-            skeletons = tuple(replace(skeleton, metric=False) for skeleton in skeletons)
         answer = Answer(
             skeletons=skeletons,
             lost_ids=output.lost_ids,

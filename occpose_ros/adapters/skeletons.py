@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,13 @@ def confidence_of_sigma(sigma_m: np.ndarray) -> np.ndarray:
     return np.asarray(1.0 / (1.0 + np.square(sigma_m / _HALF_CONFIDENCE_SIGMA_M)), dtype=np.float32)
 
 
-def finite_skeletons(skeletons: Sequence[Skeleton3D]) -> tuple[Skeleton3D, ...]:
-    """The skeletons all of whose numbers are finite: nothing else is ever published."""
-    return tuple(skeletons) if _finite(skeletons) else tuple(each for each in skeletons if _finite([each]))
+def finite_skeletons(skeletons: Sequence[Skeleton3D], *, metric: bool = True) -> tuple[Skeleton3D, ...]:
+    """The skeletons all of whose numbers are finite: nothing else is ever published.
+
+    metric: False if the camera is only assumed, so that nobody's scale is known.
+    """
+    finite = tuple(skeletons) if _finite(skeletons) else tuple(each for each in skeletons if _finite([each]))
+    return finite if metric else tuple(replace(each, metric=False) for each in finite)
 
 
 def _finite(skeletons: Sequence[Skeleton3D]) -> bool:

@@ -19,9 +19,10 @@ _TOPIC = "/camera_info"  # where the CameraInfo of a file goes
 
 
 class Cameras(Protocol):
-    """Tells the camera. first: before any message."""
+    """Tells the camera. first: before any message. calibrated: it is not just assumed."""
 
     first: Camera
+    calibrated: bool
 
     def told_by(self, record: Record) -> Camera | None:
         """The camera, if a message says something new about it."""
@@ -46,6 +47,8 @@ def open_cameras(bag: BagReader, topics: Topics, settings: SourceSettings) -> Ca
 
 class _CameraInfo:
     """As a topic of CameraInfo says."""
+
+    calibrated = True
 
     def __init__(self, bag: BagReader, topic: str, rectified: bool) -> None:
         self._bag, self._topic, self._rectified = bag, topic, rectified
@@ -73,6 +76,8 @@ class _CameraInfo:
 class _OfFile:
     """One camera, in the frame of the keypoints."""
 
+    calibrated = True
+
     def __init__(self, settings: SourceSettings, frame_id: str) -> None:
         assert settings.camera_file is not None
         self._message = camera_info_from_yaml(settings.camera_file, MessageTypes.from_rosbags(typestore()))
@@ -96,6 +101,8 @@ class _OfFile:
 
 class _Assumed:
     """A pinhole camera for each message's image, as the node assumes it until CameraInfo comes."""
+
+    calibrated = False
 
     def __init__(self, seen: KeypointsArray | None, parameters: NodeParameters) -> None:
         self._fov_deg = parameters.assumed_fov_deg

@@ -15,7 +15,7 @@ class Image:
 
     record: the message that completed it, which is an Item of its own before. keypoints: in the pixels of the camera;
     or None, a reason and a sentence that says why they were refused. picture: the message of the image that they were
-    seen in, if it is wanted and known.
+    seen in, if it is wanted and known. calibrated: False if the camera is assumed.
     """
 
     record: Record
@@ -23,6 +23,7 @@ class Image:
     reason: str = ""
     refusal: str = ""
     picture: Record | None = None
+    calibrated: bool = True
 
 
 Item = Channel | Camera | Image | Record

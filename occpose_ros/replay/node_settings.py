@@ -20,11 +20,9 @@ def read_parameters(path: Path | str) -> dict[str, Any]:
     """The parameters of pose_node that a ROS parameter file sets: name -> value, not checked.
 
     They may stand under `pose_node`, in whatever namespace, under `/**`, or under the one name of a node that the file
-    has; those of the node itself hold before those of all nodes. Others than pose_node's are passed over, as a node
-    does. Raises ParameterError.
+    has; what comes later holds. Others than pose_node's are passed over. So does the node. Raises ParameterError.
     """
     sections = _sections(Path(path))
-    every = [name for name in sections if name in _EVERY_NODE]
     others = [name for name in sections if name not in _EVERY_NODE]
     own = [name for name in others if name.rsplit("/", 1)[-1] == _NODE] or others
     if len(own) > 1:
@@ -32,7 +30,9 @@ def read_parameters(path: Path | str) -> dict[str, Any]:
             f"{path} has parameters of several nodes, {', '.join(own)}: leave those of one in it, under {_NODE}"
         )
     known = {item.name for item in fields(NodeParameters)}
-    merged = {name: value for section in (*every, *own) for name, value in sections[section].items()}
+    merged = {
+        name: value for node, said in sections.items() if node in (*_EVERY_NODE, *own) for name, value in said.items()
+    }
     return {name: value for name, value in merged.items() if name in known}
 
 

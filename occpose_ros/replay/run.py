@@ -34,11 +34,15 @@ class ReplayError(OccposeError):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Moment:
-    """What the pipeline was asked: the keypoints of an image, in the camera's pixels, and the ground if it is known."""
+    """What the pipeline was asked: the keypoints of an image, in the camera's pixels, and the ground if it is known.
+
+    calibrated: False if the camera is assumed, so that the scale of the answer is, too.
+    """
 
     keypoints: KeypointsArray
     camera: Camera
     ground: GroundPlane | None
+    calibrated: bool = True
 
 
 @dataclass(kw_only=True, eq=False)
@@ -124,7 +128,7 @@ def _step(moment: Moment, pipeline: PosePipeline, seen: Replay, image_rgb: StepI
     seen.dropped.update(keypoints.dropped)
     seen.dropped.update(output.dropped)
     seen.resets += output.reset
-    skeletons = finite_skeletons(output.skeletons)
+    skeletons = finite_skeletons(output.skeletons, metric=moment.calibrated)
     seen.dropped["non_finite"] += len(output.skeletons) - len(skeletons)
     if not output.answered:
         return None
@@ -142,9 +146,10 @@ def _answer(
         seen.dropped[image.reason] += 1
         seen.refusal = image.refusal
         return None
-    ground = tf.ground(camera.frame_id, keypoints.stamp_ns, seen)
+    ground = tf.ground(camera.frame_id, keypoints.stamp_ns, seen) if image.calibrated else None
     image_rgb = None if pictures is None else partial(pictures.read, image.picture, camera, seen.dropped)
-    output = _step(Moment(keypoints=keypoints, camera=camera, ground=ground), pipeline, seen, image_rgb)
+    moment = Moment(keypoints=keypoints, camera=camera, ground=ground, calibrated=image.calibrated)
+    output = _step(moment, pipeline, seen, image_rgb)
     if output is not None and output.reset:
         tf.begin_again(keypoints.stamp_ns)
     return output

@@ -110,7 +110,7 @@ class _Reading:
         except RejectedMessageError as error:
             yield Image(record=record, keypoints=None, reason=error.reason, refusal=str(error))
         else:
-            yield Image(record=record, keypoints=keypoints)
+            yield Image(record=record, keypoints=keypoints, calibrated=self._cameras.calibrated)
 
 
 class ReadingProcess:

@@ -1,4 +1,4 @@
-"""Bags as other tools leave them: of any messages, in every storage, split, compressed, with definitions and without."""
+"""Bags as other tools leave them: any messages, any storage, split, compressed, with definitions and without."""
 
 from __future__ import annotations
 
