@@ -17,20 +17,12 @@ const runs = new Runs(data.runs, (run) => {
 });
 
 // #t=12.3&run=1 shows that moment of that run.
-function followLink() {
-  const asked = new URLSearchParams(location.hash.slice(1));
-  if (asked.has("run")) runs.show(Number(asked.get("run")));
+followLinks((asked) => {
+  runs.show(Number(asked.get("run") ?? runs.shown));
   const seconds = Number(asked.get("t"));
   if (!asked.has("t") || !Number.isFinite(seconds) || !player) return;
   player.pause();
   player.seek(seconds);
   element("player").scrollIntoView({ block: "nearest" });
-}
-
-followLink();
-window.addEventListener("hashchange", followLink);
-document.addEventListener("click", (event) => { // the same link again
-  const link = event.target.closest("a");
-  if (link?.hash && link.hash === location.hash) followLink();
 });
 whenRecoloured(() => player?.recolour());

@@ -16,6 +16,21 @@ function readColours() {
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
+// Tell what the address says after #, now and whenever a link within the page is followed, also the same one again.
+function followLinks(tell) {
+  const follow = () => tell(new URLSearchParams(location.hash.slice(1)));
+  follow();
+  window.addEventListener("hashchange", follow);
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a");
+    if (link?.hash && link.hash === location.hash) follow();
+  });
+}
+
+function whenRecoloured(then) {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", then);
+}
+
 // plotly, which the page carries compressed: it is unpacked after the rest can be seen.
 async function loadPlotly() {
   const packed = document.getElementById("plotly").textContent;

@@ -14,7 +14,7 @@ from occpose_ros.report.moments import Moment, moments_html, worst_moments
 from occpose_ros.report.playback import begin_ns_of, playback, skeleton
 from occpose_ros.report.pooled import pooled_page
 from occpose_ros.report.report_run import ReportRun
-from occpose_ros.report.runs import of_run, run_choice
+from occpose_ros.report.runs import of_run, run_choice, runs_table
 from occpose_ros.report.summary import summary_html
 from occpose_ros.report.tables import tables
 
@@ -41,6 +41,7 @@ def bag_page(title: str, text: str, runs: Sequence[ReportRun]) -> str:
         f"<header><h1>{html.escape(title)}</h1><p>{html.escape(text)}</p>{run_choice(runs)}</header><main>",
         *(of_run(index, summary_html(run)) for index, run in enumerate(runs)),
         fill("player.html", moments=links) if scores else "",
+        runs_table(runs),
         '<section id="charts" aria-label="Charts"></section>',
         *(of_run(index, "".join(map(table_html, tables(run.figures)))) for index, run in enumerate(runs)),
         f'</main><footer class="note">occpose {html.escape(__version__)}</footer>',

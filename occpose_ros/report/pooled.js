@@ -2,5 +2,6 @@
 
 const data = JSON.parse(element("data").textContent);
 
-new Runs(data.runs, () => {}, (plotly, run) => drawCharts(plotly, element("charts"), run.charts, () => {}));
+const runs = new Runs(data.runs, () => {}, (plotly, run) => drawCharts(plotly, element("charts"), run.charts, () => {}));
 document.querySelectorAll("table.sortable").forEach(makeSortable);
+followLinks((asked) => runs.show(Number(asked.get("run") ?? runs.shown)));

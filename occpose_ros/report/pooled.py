@@ -13,8 +13,8 @@ from occpose_core import __version__
 from occpose_core.report import Cell, Table, format_cell, table_html
 from occpose_ros.report.curves import Chart, charts, numbers
 from occpose_ros.report.document import document
-from occpose_ros.report.report_run import ReportRun, figure, section
-from occpose_ros.report.runs import of_run, run_choice
+from occpose_ros.report.report_run import ReportRun, bounds, figure, section
+from occpose_ros.report.runs import of_run, run_choice, runs_table
 from occpose_ros.report.summary import summary_html
 from occpose_ros.report.tables import tables
 
@@ -45,6 +45,7 @@ def pooled_page(report: Mapping[str, Any]) -> str:
     body = [
         f"<header><h1>{title}</h1><p>{html.escape(_text(report))}</p>{run_choice(runs)}</header><main>",
         *(of_run(index, summary_html(run)) for index, run in enumerate(runs)),
+        runs_table(runs),
         _failures(report["failed"]),
         _comparison(report["comparison"]),
         _baseline(report.get("baseline")),
@@ -175,8 +176,8 @@ def _comparison(comparison: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _sure(found: Mapping[str, Any]) -> str:
-    low, high = found["interval"]
-    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+    low, high = bounds(found["interval"])
+    if not math.isfinite(low + high):
         return "-"
     return f"{low:+.1f} to {high:+.1f}"
 

@@ -64,3 +64,9 @@ def figure(figures: Mapping[str, Any], key: str) -> float:
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return float(value) if isinstance(value, int | float) else math.nan
+
+
+def bounds(interval: Sequence[float | None] | None) -> tuple[float, float]:
+    """The two ends of an interval, NaN where it is not known."""
+    low, high = interval or (None, None)
+    return (math.nan if low is None else low, math.nan if high is None else high)

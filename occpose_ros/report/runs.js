@@ -22,7 +22,3 @@ class Runs {
     if (this.plotly && this.shown >= 0) this.onCharts(this.plotly, this.runs[this.shown]);
   }
 }
-
-function whenRecoloured(then) {
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", then);
-}

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from occpose_ros.report.report_run import ReportRun, compared, figure
+from occpose_ros.report.report_run import ReportRun, bounds, compared, figure
 from occpose_ros.report.tables import answered_share, baseline_name
 
 
@@ -28,8 +28,8 @@ def shown(value: float, digits: int = 0) -> str:
 
 def interval_text(interval: Sequence[float | None] | None) -> str:
     """Such as "95 %: 88 to 98", nothing for none."""
-    low, high = interval or (None, None)
-    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+    low, high = bounds(interval)
+    if not math.isfinite(low + high):
         return ""
     return f"95 %: {low:.0f} to {high:.0f}"
 
@@ -97,7 +97,7 @@ def _other_cards(run: ReportRun) -> list[Card]:
     drift = shown(100 * figure(run.section, "bone_length_drift"), 1)
     speed = figure(run.figures, "speed_x_realtime")
     return [
-        Card(label="Id switches", value=count, note=f"{shown(switches, 1)} a minute of each person"),
+        Card(label="Id switches", value=count, note=f"{shown(switches, 1)} per person and minute"),
         Card(label="Bone lengths", value=drift, unit="%", note="drift: deviation over mean"),
         Card(label="Flicker, filled", value=filled, unit="m/s²", note=f"measured {measured}"),
         Card(label="Latency p95", value=p95, unit="ms", note=f"p50 {p50}, p99 {p99}"),

@@ -14,6 +14,14 @@ from occpose_ros.scoring.score import GROUPS
 
 _NAMES = {"mean_pose": "mean pose", "constant_velocity": "constant velocity"}
 _GROUP_NAMES = ("all joints", "visible", "hidden", "not in layout")
+_NOTE = (
+    "Root-relative. Baselines: own answers, held or moved on since a joint was last measured."
+    "\nNot in layout: joints that the detector never gives."
+)
+_CONSISTENCY_NOTE = (
+    "Root-relative, against the answers to the recording as it is, where those had measured a joint."
+    "\nHidden: joints that were hidden on top of the recording."
+)
 # Name, key of the figure, its factor, its unit; a count has no unit and no decimals.
 _ROWS = (
     ("frames", "frames.total", 1, ""),
@@ -21,14 +29,14 @@ _ROWS = (
     ("track ids", "people", 1, ""),
     ("people found again", "coverage", 100, "% of those as recorded"),
     ("id switches", "id_switches.count", 1, ""),
-    ("id switches", "id_switches.per_minute", 1, "per minute of each person"),
+    ("id switches", "id_switches.per_minute", 1, "per person and minute"),
     ("flicker of measured joints", "flicker_m_s2.measured", 1, "m/s² (mean acceleration)"),
     ("flicker of filled joints", "flicker_m_s2.filled", 1, "m/s²"),
-    ("acceleration of the truth", "flicker_m_s2.truth", 1, "m/s²"),
+    ("flicker of what it is compared with", "flicker_m_s2.truth", 1, "m/s²"),
     ("bone length drift", "bone_length_drift", 100, "% (sd over mean)"),
     ("metric scale", "metric", 100, "% of the answered people"),
-    ("distance to the true position", "root_error_mm", 1, "mm (pelvis)"),
-    ("of it along the view", "depth_bias", 100, "% of the depth, mean (+ = too far)"),
+    ("position error", "root_error_mm", 1, "mm (pelvis)"),
+    ("depth error", "depth_bias", 100, "% of the depth, mean (+ = too far)"),
     ("PA-MPJPE", "pa_mpjpe_mm", 1, "mm"),
     ("N-MPJPE", "n_mpjpe_mm", 1, "mm"),
     ("acceleration error", "accel_error_mm", 1, "mm per frame squared"),
@@ -58,21 +66,12 @@ def answered_share(figures: Mapping[str, Any]) -> float:
     return figure(figures, "frames.answered") / asked if asked else math.nan
 
 
-def error_table(figures: Mapping[str, Any]) -> Table:
-    """MPJPE of the system and of the baselines over the joint groups."""
-    errors = section(figures)
-    of = {"occpose": "mpjpe_mm", **{baseline_name(name): f"baselines.{name}" for name in errors["baselines"]}}
-    note = (
-        "Root-relative. Baselines: own answers, held or moved on since a joint was last measured."
-        "\nNot in layout: joints that the detector never gives."
-    )
-    if errors is not figures:
-        note += "\nIn place of the truth: the answers as recorded, where they had measured a joint."
+def error_table(figures: Mapping[str, Any], title: str, note: str) -> Table:
+    """MPJPE of the system and of the baselines over the joint groups. figures: all, or a section."""
+    of = {"occpose": "mpjpe_mm", **{baseline_name(name): f"baselines.{name}" for name in figures["baselines"]}}
+    cells = {name: [figure(figures, f"{key}.{group}") for group in GROUPS] for name, key in of.items()}
     return Table(
-        title="Error (MPJPE, mm)",
-        columns=("", *_GROUP_NAMES),
-        rows=tuple((name, *(_known(figure(errors, f"{key}.{group}")) for group in GROUPS)) for name, key in of.items()),
-        note=note,
+        title=title, columns=("", *_GROUP_NAMES), rows=tuple((name, *row) for name, row in cells.items()), note=note
     )
 
 
@@ -91,10 +90,10 @@ def run_table(figures: Mapping[str, Any]) -> Table:
 
 
 def tables(figures: Mapping[str, Any]) -> tuple[Table, ...]:
-    """For the terminal and the page; without anything to compare with there is no error table."""
-    errors = (error_table(figures),) if compared(section(figures)) else ()
-    return (*errors, run_table(figures))
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    """For the terminal and the page; errors against whatever there is to compare with."""
+    made = []
+    if compared(figures):
+        made.append(error_table(figures, "Error (MPJPE, mm)", _NOTE))
+    if compared(figures.get("self_consistency") or {}):
+        made.append(error_table(figures["self_consistency"], "Hidden on top (MPJPE, mm)", _CONSISTENCY_NOTE))
+    return (*made, run_table(figures))
