@@ -82,7 +82,7 @@ class BagSource:
 
     def wait(self, seconds: float) -> None:
         """Let time pass. Raises ViewError if the bag is gone."""
-        time.sleep(seconds)
+        time.sleep(max(seconds, 0.0))
         if time.monotonic() - self._looked_s >= _LOOK_FOR_BAG_S:
             self._looked_s = time.monotonic()
             if not self._bag.path.exists():

@@ -118,9 +118,11 @@ def _invitation(title: str, host: str, port: int) -> str:
 
 def _show(page: Page, source: Source) -> None:
     """Raises OccposeError when there is nothing to show any more."""
-    silent_since_s, told = time.monotonic(), False
+    silent_since_s = next_s = time.monotonic()
+    told = False
     while True:
-        source.wait(_TICK_S)
+        next_s = max(next_s + _TICK_S, time.monotonic())
+        source.wait(next_s - time.monotonic())
         if page.update() or source.playback is not None:
             silent_since_s, told = time.monotonic(), False
         elif not told and time.monotonic() - silent_since_s > _SILENT_S:

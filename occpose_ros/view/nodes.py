@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +26,7 @@ _FRUSTUM_WIDTH_M = 0.008
 _SIGMA_OPACITY = 0.25
 _LABEL_HEIGHT_M = 0.12
 _LABEL_STEP_M = 0.01  # a label that has moved by less stays
+_MOST_LABELS = 20  # that move in one image
 _GROUND_M = 20.0
 _LIGHT, _LIGHT_FROM_ABOVE = 2.0, 1.2
 _BELOW_CAMERA_M = 1.0  # of the grid, where nobody knows where the ground is
@@ -70,6 +73,49 @@ class _Node:
             self._handle.visible = self.wanted and not self._empty
 
 
+class _Names:
+    """A label above each person: one node a person, so not all of a crowd's move in every image."""
+
+    def __init__(self, scene: SceneApi) -> None:
+        self._scene = scene
+        self._wanted = True
+        self._handles: dict[str, Any] = {}
+        self._told: dict[str, Label] = {}  # in the order in which they were told
+        self._made = count()
+
+    def set(self, labels: Mapping[str, Label]) -> None:
+        """Exactly these."""
+        for id in self._told.keys() - labels.keys():
+            self._told.pop(id)
+            self._handles.pop(id).remove()
+        for id in labels.keys() - self._told.keys():
+            self._handles[id] = self._add(labels[id])
+            self._told[id] = labels[id]
+        changed = [id for id, told in self._told.items() if _differ(told, labels[id])]
+        for id in changed[:_MOST_LABELS]:
+            label = labels[id]
+            self._handles[id].text, self._handles[id].position = label.text, label.position_m
+            del self._told[id]  # to the end: the others have their turn first
+            self._told[id] = label
+
+    def _add(self, label: Label) -> Any:
+        return self._scene.add_label(
+            f"/names/{next(self._made)}", label.text, position=label.position_m, anchor="bottom-center",
+            font_size_mode="scene", font_scene_height=_LABEL_HEIGHT_M, visible=self._wanted,
+        )  # fmt: skip
+
+    def show(self, wanted: bool) -> None:
+        """Whether they are wanted."""
+        if wanted != self._wanted:
+            self._wanted = wanted
+            for handle in self._handles.values():
+                handle.visible = wanted
+
+
+def _differ(one: Label, other: Label) -> bool:
+    return one.text != other.text or math.dist(one.position_m, other.position_m) > _LABEL_STEP_M
+
+
 def _spheres(scene: SceneApi, name: str, rgb: tuple[float, float, float], **properties: Any) -> _Node:
     """Spheres of radius 1; properties batched_positions, batched_wxyzs, batched_scales."""
     from trimesh.creation import icosphere
@@ -101,12 +147,11 @@ class SceneNodes:
             kind: _spheres(scene, f"/sigma/{kind.name}", _RGB[kind], opacity=_SIGMA_OPACITY) for kind in SHOWN_ORIGINS
         }
         self._frustum = _lines(scene, "/camera", _CAMERA_RGB, _FRUSTUM_WIDTH_M)
-        self._labels: dict[str, Any] = {}
+        self._names = _Names(scene)
         self._ground = scene.add_grid(
             "/ground", _GROUND_M, _GROUND_M, position=(0.0, 0.0, -_BELOW_CAMERA_M), cell_color=(70, 70, 70),
             section_color=(110, 110, 110), shadow_opacity=0.0,
         )  # fmt: skip
-        self._shown = Shown()
         # Mild light from everywhere, for colours tell measured from filled; no shadows, which take long to draw.
         scene.configure_default_lights(enabled=False)
         scene.configure_environment_map(hdri=None)
@@ -123,27 +168,12 @@ class SceneNodes:
             if self._sigma[kind].wanted:
                 self._sigma[kind].set(**at, batched_scales=layer.sigma_m)
             self._bones[kind].set(points=layer.bones_m)
-        self._set_labels(labels)
+        self._names.set(labels)
 
     def clear(self) -> None:
         """Nobody is there. Camera and ground stay."""
         nothing = Layer(joints_m=np.zeros((0, 3)), sigma_m=np.zeros(0), bones_m=np.zeros((0, 2, 3)))
         self.set_people(dict.fromkeys(SHOWN_ORIGINS, nothing), {})
-
-    def _set_labels(self, labels: Mapping[str, Label]) -> None:
-        for id in set(self._labels) - set(labels):
-            self._labels.pop(id).remove()
-        for id, label in labels.items():
-            handle = self._labels.get(id)
-            if handle is None:
-                self._labels[id] = self._scene.add_label(
-                    f"/names/{id.replace('/', '_')}", label.text, position=label.position_m, anchor="bottom-center",
-                    font_size_mode="scene", font_scene_height=_LABEL_HEIGHT_M, visible=self._shown.names,
-                )  # fmt: skip
-                continue
-            handle.text = label.text
-            if np.abs(handle.position - label.position_m).max() > _LABEL_STEP_M:
-                handle.position = label.position_m
 
     def set_camera(self, frustum_m: np.ndarray | None) -> None:
         """What the camera sees, (8, 2, 3) lines; None if it is not known."""
@@ -165,8 +195,7 @@ class SceneNodes:
         self._frustum.wanted = shown.camera
         for node in (*self._joints.values(), *self._bones.values(), *self._sigma.values(), self._frustum):
             node.show()
-        for label in self._labels.values():
-            label.visible = shown.names
+        self._names.show(shown.names)
         self._ground.visible = shown.ground
 
 

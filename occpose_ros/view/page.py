@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from occpose_core.errors import OccposeError
+from occpose_core.types import Camera
 from occpose_ros.transforms import Transform
 from occpose_ros.view.nodes import SceneNodes, Shown
 from occpose_ros.view.panel import Panel
@@ -25,6 +26,8 @@ _FOV_RAD = 0.9
 _FOCUS_CAM_M = np.array([0.0, 0.4, 4.0])
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|])")
 
+_Place = tuple[Camera | None, Transform, Transform | None]
+
 
 class Page:
     """A page for a source; `update` it as often as it shall move."""
@@ -37,6 +40,7 @@ class Page:
         self._panel = Panel(server.gui, source.title, source.playback, ground)
         self._nodes = SceneNodes(server.scene)
         self._drawn: tuple[Moment | None, Shown, frozenset[str]] | None = None
+        self._placed: _Place | None = None
         self._told_s = 0.0
         self._focused = False
 
@@ -80,11 +84,18 @@ class Page:
         shown_from_msg = self._frames.shown_from(moment.frame_id, stamp_ns, transforms)
         scene = scene_of(moment.people, shown_from_msg, hidden_ids)
         self._nodes.set_people(scene.layers, scene.labels)
-        self._nodes.set_camera(None if moment.camera is None else frustum_m(moment.camera, shown_from_msg))
-        self._nodes.set_ground(self._frames.shown_from_ground(stamp_ns, transforms))
+        self._place(moment.camera, shown_from_msg, self._frames.shown_from_ground(stamp_ns, transforms))
         if not self._focused:
             self._focused = True
             self._focus(shown_from_msg)
+
+    def _place(self, camera: Camera | None, shown_from_camera: Transform, shown_from_ground: Transform | None) -> None:
+        """Draw camera and ground, unless they are where they were: most stand still."""
+        now = camera, shown_from_camera, shown_from_ground
+        if self._placed is None or not _same_place(now, self._placed):
+            self._nodes.set_camera(None if camera is None else frustum_m(camera, shown_from_camera))
+            self._nodes.set_ground(shown_from_ground)
+            self._placed = now
 
     def _focus(self, shown_from_camera: Transform) -> None:
         """Look where the camera looks, now and after `Reset view`."""
@@ -92,3 +103,13 @@ class Page:
         cameras: list[Any] = [client.camera for client in self._server.get_clients().values()]
         for camera in (self._server.initial_camera, *cameras):
             camera.position, camera.look_at, camera.fov = eye_m, focus_m, _FOV_RAD
+
+
+def _same_place(one: _Place, other: _Place) -> bool:
+    return one[0] is other[0] and _same(one[1], other[1]) and _same(one[2], other[2])
+
+
+def _same(one: Transform | None, other: Transform | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one.rotation, other.rotation) and np.array_equal(one.translation_m, other.translation_m)

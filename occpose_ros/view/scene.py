@@ -96,10 +96,10 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Label:
-    """A text above somebody's head: position_m (3,)."""
+    """A text above somebody's head."""
 
     text: str
-    position_m: np.ndarray
+    position_m: tuple[float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,12 +135,12 @@ def scene_of(people: People, shown_from_msg: Transform, hidden_ids: Collection[s
     return Scene(layers=layers, labels=labels)
 
 
-def _above_heads(joints_m: np.ndarray, origin: np.ndarray) -> list[np.ndarray | None]:
+def _above_heads(joints_m: np.ndarray, origin: np.ndarray) -> list[tuple[float, float, float] | None]:
     """For each person a place above the highest joint that is shown; None if none is."""
     heights_m = np.where(origin == Origin.UNKNOWN, -np.inf, joints_m[..., 2])
     highest = joints_m[np.arange(len(joints_m)), heights_m.argmax(axis=-1)] + (0.0, 0.0, _LABEL_ABOVE_HEAD_M)
     known = np.asarray(np.isfinite(heights_m).any(axis=-1))
-    return [position_m if there else None for position_m, there in zip(highest, known, strict=True)]
+    return [(x, y, z) if there else None for (x, y, z), there in zip(highest.tolist(), known, strict=True)]
 
 
 def person_text(people: People, person: int) -> str:
