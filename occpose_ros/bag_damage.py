@@ -39,6 +39,17 @@ DAMAGE = (
     apsw.Error,
     struct.error,
 )
+# What the library says -> what can be done.
+_REMEDIES = {
+    "seems to be empty": "nothing was recorded; record it again",
+    "File magic is invalid": "whatever its name says, it is no MCAP file",
+    "file is not a database": "whatever its name says, it is no SQLite file",
+    "Profile is not ros2": "it was recorded by something else; convert it to rosbag2 first",
+    "files are missing": "copy its whole folder, or make a new metadata.yaml of what there is with `ros2 bag reindex`",
+    "File end magic is invalid": "the recording was cut off, or the copy of it; try `mcap recover`",
+    "is malformed": "the recording was cut off, or the copy of it; try `sqlite3 FILE .recover`",
+}
+_REMEDY = "it is damaged; copy or record it again"
 _ZSTD = b"\x28\xb5\x2f\xfd"  # what a message begins with that is compressed by itself
 
 
@@ -62,10 +73,8 @@ def failure(path: Path, error: BaseException) -> BagError:
         return BagError(f"{path} cannot be read: {error.strerror or error}; check the path and its rights")
     if isinstance(error, ReaderError) and "Cannot open database" in str(error) and set(str(path)) & set("?#%"):
         return BagError(f"{path} cannot be opened, for SQLite takes no ?, # and % in names: rename it")
-    return BagError(
-        f"{path} is not a readable ROS 2 bag ({reason_of(error)}); if a recording was cut off, try `mcap recover` or"
-        " `ros2 bag reindex`, else record it again"
-    )
+    remedy = next((remedy for fault, remedy in _REMEDIES.items() if fault in str(error)), _REMEDY)
+    return BagError(f"{path} is not a readable ROS 2 bag ({reason_of(error)}): {remedy}")
 
 
 def message_failure(path: Path, topic: str, raw: bytes, error: BaseException) -> BagError:

@@ -133,6 +133,20 @@ def _other_tables(folder: Path) -> Path:
     return folder / "other.db3"
 
 
+def _ros1(folder: Path) -> Path:
+    raw = _file_of(write_folder(folder / "bag", sent(range(1, 5)), MCAP)).read_bytes()
+    (folder / "old.mcap").write_bytes(raw.replace(b"ros2", b"ros1", 1))
+    return folder / "old.mcap"
+
+
+def _text(suffix: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        (folder / f"text{suffix}").write_text("these are not the bytes of a bag\n" * 100)
+        return folder / f"text{suffix}"
+
+    return make
+
+
 def _short_message(folder: Path) -> Path:
     with Writer(folder / "bag", version=9, storage_plugin=MCAP) as writer:
         connection = writer.add_connection("/keypoints", KEYPOINTS_TYPE, typestore=typestore())
@@ -150,16 +164,21 @@ def _secret(folder: Path) -> Path:
 BAD = [
     pytest.param(_compressed_part, "compressed part of a bag; give its folder", id="compressed part"),
     pytest.param(_compressed_messages, "compressed one by one", id="compressed messages without metadata"),
-    pytest.param(_lost_part, "Some database files are missing", id="lost part"),
-    pytest.param(_cut(MCAP, 0.5), "if a recording was cut off", id="mcap cut in the middle"),
-    pytest.param(_cut(MCAP, 0.999), "if a recording was cut off", id="mcap cut at the end"),
-    pytest.param(_cut(SQLITE, 0.5), "if a recording was cut off", id="sqlite3 cut in the middle"),
-    pytest.param(_cut(MCAP, 0.0), "seems to be empty", id="mcap of zero bytes"),
+    pytest.param(_lost_part, "files are missing.*: copy its whole folder", id="lost part"),
+    pytest.param(_cut(MCAP, 0.5), "recording was cut off, .*; try `mcap recover`", id="mcap cut in the middle"),
+    pytest.param(_cut(MCAP, 0.999), "recording was cut off, .*; try `mcap recover`", id="mcap cut at the end"),
+    pytest.param(
+        _cut(SQLITE, 0.5), "recording was cut off, .*; try `sqlite3 FILE .recover`", id="sqlite3 cut in the middle"
+    ),
+    pytest.param(_cut(MCAP, 0.0), "seems to be empty.: nothing was recorded", id="mcap of zero bytes"),
     pytest.param(_cut(SQLITE, 0.0), "not a readable ROS 2 bag", id="sqlite3 of zero bytes"),
     pytest.param(_cut_zstd, "not a readable ROS 2 bag", id="compressed file cut"),
     pytest.param(_flipped, "not a readable ROS 2 bag", id="flipped byte"),
     pytest.param(_other_tables, "or database missing tables|not a readable", id="database of something else"),
     pytest.param(_short_message, "a message on /keypoints of .* cannot be unpacked", id="short message"),
+    pytest.param(_ros1, r"Profile is not ros2\): it was recorded by something else; convert it", id="MCAP of ROS 1"),
+    pytest.param(_text(".mcap"), "whatever its name says, it is no MCAP file", id="text as mcap"),
+    pytest.param(_text(".db3"), "whatever its name says, it is no SQLite file", id="text as sqlite3"),
     pytest.param(_secret, "Is a directory", id="not to be opened"),
 ]
 
