@@ -85,6 +85,6 @@ def message_failure(path: Path, topic: str, raw: bytes, error: BaseException) ->
             " that it belongs to"
         )
     return BagError(
-        f"a message on {topic} of {path} cannot be unpacked ({reason_of(error)}): it is damaged, or its definition is of"
-        " another version"
+        f"a message on {topic} of {path} cannot be unpacked ({reason_of(error)}): it is damaged, or its definition"
+        " is of another version"
     )
