@@ -26,6 +26,7 @@ JUDGED: dict[str, bool] = {
     "n_mpjpe_mm": False,
     "root_error_mm": False,
     "accel_error_mm": False,
+    "coverage": True,
     "flicker_m_s2.measured": False,
     "flicker_m_s2.filled": False,
     "bone_length_drift": False,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import socket
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ from occpose_ros.replay.settings import ReplaySettings
 from occpose_ros.replay.work_list import Task
 
 _RETRIES = 3  # machines that may be lost with the same bag
+_PLACE = re.compile(r"(ray://)?(?P<host>[^:/]+):(?P<port>\d{1,5})")
+_LISTENS_S = 10.0
 _SAME_PATHS = "with --ray all machines need the bags and the folder of the results under the same paths"
 
 
@@ -37,7 +40,7 @@ def replay_on_ray(tasks: Sequence[Task], settings: ReplaySettings, address: str)
     address: as ray.init() takes it: "auto", host:port, ray://host:port, or "local" for one that ends with this.
     """
     with _connected(address) as ray:
-        replay = ray.remote(num_cpus=1, max_retries=_RETRIES)(_replay)
+        replay = ray.remote(num_cpus=1, max_retries=_RETRIES)(replay_on_worker)
         shared = ray.put(settings)
         running = {replay.remote(__version__, task, shared): task for task in tasks}
         try:
@@ -62,8 +65,9 @@ def _connected(address: str) -> Iterator[Any]:
         raise ClusterError("--ray needs the package ray: pip install 'occpose[ray]'") from None
     own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     try:
+        _check_somebody_listens(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = textwrap.shorten(str(error), 200, placeholder=" ...").rstrip(".")
         raise ClusterError(
             f"no Ray cluster can be used at {address} ({reason}); start one with `ray start --head`, and name its"
@@ -75,7 +79,14 @@ def _connected(address: str) -> Iterator[Any]:
         ray.shutdown()
 
 
-def _replay(version: str, task: Task, settings: ReplaySettings) -> Outcome:
+def _check_somebody_listens(address: str) -> None:
+    """Raise OSError if nobody does at host:port; Ray itself would try for a minute."""
+    place = _PLACE.fullmatch(address)
+    if place is not None:
+        socket.create_connection((place["host"], int(place["port"])), timeout=_LISTENS_S).close()
+
+
+def replay_on_worker(version: str, task: Task, settings: ReplaySettings) -> Outcome:
     """On a worker: replay a bag for an occpose of that version."""
     reason, host = "", socket.gethostname()
     if version != __version__:

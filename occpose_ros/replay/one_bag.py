@@ -23,7 +23,7 @@ from occpose_ros.helper_process import worth_helpers
 from occpose_ros.mesh import shown_mesh
 from occpose_ros.replay.answer_process import answers_bag
 from occpose_ros.replay.occluding import occlude
-from occpose_ros.replay.pooling import comparison, latency_counts, latency_figures, make_report
+from occpose_ros.replay.pooling import comparison, coverage, latency_counts, latency_figures, make_report
 from occpose_ros.replay.progress import Step
 from occpose_ros.replay.result_folder import PAGE, REPORT, bag_name, unfinished
 from occpose_ros.replay.results import AS_RECORDED, BagResult, Failure, Outcome, RunResult
@@ -230,6 +230,7 @@ class _Work:
             body = {"image_model": body_engine.info.name, "image_engine": body_engine.backend}
         figures = {
             **scored.figures,
+            **coverage(scored.figures),
             **latency_figures([latency_counts(seen.step_s)]),
             "latency_note": "one pipeline step, from keypoints to skeletons",
             "speed_x_realtime": seen.bag_s / seen.wall_s if seen.wall_s else math.nan,

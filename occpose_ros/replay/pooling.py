@@ -61,12 +61,19 @@ def pooled_figures(results: Sequence[BagResult], key: Key, intervals: Intervals 
     said = {name: [run.figures[name] for run in runs if name in run.figures] for name in _OF_MODEL}
     return {
         **figures,
+        **coverage(figures),
         **latency_figures([run.figures["latency_ms"]["counts"] for run in runs]),
         "speed_x_realtime": _speed([(result.seconds, run) for result, run in _runs(results, key)]),
         "dropped": {reason: dropped[reason] for reason in sorted(dropped)},
         "resets": sum(run.figures["resets"] for run in runs),
         **{name: ", ".join(dict.fromkeys(words)) for name, words in said.items() if words},
     }
+
+
+def coverage(figures: Mapping[str, Any]) -> dict[str, float]:
+    """`coverage`: the share of images with people in which everybody is answered."""
+    asked = figure_at(figures, "frames.with_people")
+    return {"coverage": figure_at(figures, "frames.answered") / asked if asked else math.nan}
 
 
 def latency_counts(latencies_s: Sequence[float]) -> dict[str, int]:
