@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from occpose_ros.replay.results import BagResult, Outcome
+from occpose_ros.replay.results import BagResult, Failure, Outcome
 from occpose_ros.replay.work_list import Task
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+_SHOWN_EVERY_S = 0.1
 _RATE_OVER_S = 120.0  # rich tells the time left from the rate of so long
 
 
@@ -85,20 +86,26 @@ class _Bar:
     def __init__(self, tasks: Sequence[Task], progress: Progress) -> None:
         self._tally = _Tally(sizes={task.bag.name: max(1, task.size) for task in tasks})
         self._progress = progress
-        self._task = progress.add_task("", total=sum(self._tally.sizes.values()), what="", rate="")
+        self._what = f"0 of {len(tasks)} bags" if len(tasks) > 1 else tasks[0].bag.name
+        self._task = progress.add_task("", total=sum(self._tally.sizes.values()), what=self._what, rate="")
+        self._shown_s = 0.0
 
     def show(self, event: Step | Outcome) -> None:
         """See Display."""
         self._tally.take(event)
-        if not isinstance(event, Step | BagResult):
+        now_s = time.monotonic()
+        if isinstance(event, Step):
+            if now_s - self._shown_s < _SHOWN_EVERY_S and event.done < event.total:
+                return
+            if len(self._tally.sizes) == 1:
+                self._what = f"{event.done} of {event.total} messages"
+        elif isinstance(event, Failure):
             self._progress.console.print(f"{event.bag} failed: {event.reason}", markup=False, highlight=False)
-        bags = len(self._tally.sizes)
-        if bags > 1:
-            what = f"{len(self._tally.ended)} of {bags} bags"
-        else:
-            what = f"{event.done} of {event.total} messages" if isinstance(event, Step) else ""
+        if len(self._tally.sizes) > 1:
+            self._what = f"{len(self._tally.ended)} of {len(self._tally.sizes)} bags"
+        self._shown_s = now_s
         rate = f"{self._tally.x_realtime:.1f} x real time"
-        self._progress.update(self._task, completed=self._tally.done, what=what, rate=rate)
+        self._progress.update(self._task, completed=self._tally.done, rate=rate, what=self._what)
 
 
 class _Nothing:
@@ -117,6 +124,7 @@ def display(tasks: Sequence[Task]) -> Iterator[Display]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(), TextColumn("{task.fields[what]}"), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    what, rate = TextColumn("{task.fields[what]}"), TextColumn("{task.fields[rate]}")
+    columns = (BarColumn(), what, rate, TimeRemainingColumn(), TextColumn("left"))
     with Progress(*columns, console=Console(stderr=True), speed_estimate_period=_RATE_OVER_S) as progress:
         yield _Bar(tasks, progress)
