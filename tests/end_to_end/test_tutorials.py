@@ -22,7 +22,7 @@ from tests.end_to_end.tutorials import Block, blocks, commands, script
 ROOT = Path(__file__).parents[2]
 # page -> what of the extras its blocks need
 TUTORIALS = {
-    "tutorial_recording": ("ray", "viser"),
+    "tutorial_recording": ("viser",),
     "tutorial_training": ("lightning", "onnx"),
 }
 PAGES = {name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in TUTORIALS}
@@ -32,7 +32,7 @@ AWAY = [
     for block in blocks(page)
     if block.elsewhere
 ]
-TOOLS = {"occpose", "ros2", "pip", "ray", "scp", "ssh"}
+TOOLS = {"occpose", "ros2", "pip", "ray", "mkdir", "cp"}
 
 
 def typed(text: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 # first lines of blocks that cannot be run here
 ELSEWHERE = ("# on the robot", "# on another machine", "# with ROS 2")
+# first line of a block -> a package that it needs, and that `make setup` leaves out
+OPTIONAL = {"# with Ray": "ray"}
 # first line of a block whose command runs until it is stopped
 SERVES = "# until Ctrl-C"
 _FENCE = re.compile(r"^```(\S*)[ ]*([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -26,8 +29,9 @@ class Block:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether it is for another machine."""
-        return self.text.startswith(ELSEWHERE)
+        """Whether it is for another machine, or for one with more packages."""
+        missing = tuple(begin for begin, package in OPTIONAL.items() if find_spec(package) is None)
+        return self.text.startswith((*ELSEWHERE, *missing))
 
     @property
     def runs(self) -> bool:
