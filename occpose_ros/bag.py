@@ -124,6 +124,8 @@ class BagReader:
             )
         if self.path.is_file() and self.path.suffix == ".zstd":
             raise BagError(f"{self.path} is a compressed part of a bag; give its folder, where metadata.yaml is")
+        if self.path.is_file() and self.path.stat().st_size == 0:
+            raise BagError(f"{self.path} is not a readable ROS 2 bag (it has 0 bytes): nothing was recorded")
         if self.path.is_file() and self.path.suffix not in (".mcap", ".db3"):
             raise BagError(
                 f"{self.path} ends neither in .mcap nor in .db3; convert other recordings to rosbag2 first"

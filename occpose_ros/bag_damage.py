@@ -88,3 +88,13 @@ def message_failure(path: Path, topic: str, raw: bytes, error: BaseException) ->
         f"a message on {topic} of {path} cannot be unpacked ({reason_of(error)}): it is damaged, or its definition"
         " is of another version"
     )
+
+
+def misfit(path: Path, topic: str, error: AttributeError) -> BagError:
+    """A sentence about messages that lack what occpose reads of them; any other error is raised again."""
+    if not hasattr(error.obj, "__msgtype__"):
+        raise error
+    return BagError(
+        f"messages on {topic} of {path} are of another version than occpose reads: {error.obj.__msgtype__} has no field"
+        f" {error.name!r}"
+    )

@@ -9,6 +9,7 @@ import numpy as np
 from occpose_core.types import Camera
 from occpose_ros.adapters import KeypointsArray, RejectedMessageError, assumed_camera, camera_from_msg
 from occpose_ros.bag import CAMERA_INFO_TYPE, BagError, BagReader, Channel, Record, channel_of, typestore
+from occpose_ros.bag_damage import misfit
 from occpose_ros.message_types import MessageTypes, cdr_behind_stamp, stamp_cdr
 from occpose_ros.parameters import NodeParameters
 from occpose_ros.replay.camera_file import camera_info_from_yaml
@@ -55,15 +56,20 @@ class _CameraInfo:
         record = next(bag.records([topic]), None)
         if record is None:
             raise BagError(f"{bag.path} has no message on {topic}; record it together with the keypoints")
-        self._said = cdr_behind_stamp(record.raw)
-        self.first = camera_from_msg(bag.unpack(record), rectified)
+        self.first = self._camera(record)
 
     def told_by(self, record: Record) -> Camera | None:
         """See Cameras. A driver says the same with every image: what is said again is not unpacked."""
         if record.topic != self._topic or cdr_behind_stamp(record.raw) == self._said:
             return None
+        return self._camera(record)
+
+    def _camera(self, record: Record) -> Camera:
         self._said = cdr_behind_stamp(record.raw)
-        return camera_from_msg(self._bag.unpack(record), self._rectified)
+        try:
+            return camera_from_msg(self._bag.unpack(record), self._rectified)
+        except AttributeError as error:
+            raise misfit(self._bag.path, record.topic, error) from None
 
     def camera_of(self, keypoints: KeypointsArray) -> None:
         """See Cameras."""

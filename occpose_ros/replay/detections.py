@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from occpose_ros.adapters import INPUTS, Bodies, KeypointsArray, RejectedMessageError, reader_of
-from occpose_ros.bag import BagError, BagReader, Record
+from occpose_ros.adapters import Bodies, KeypointsArray, RejectedMessageError, reader_of
+from occpose_ros.bag import BagReader, Record
+from occpose_ros.bag_damage import misfit
 from occpose_ros.bodies import TrackedBodies
 from occpose_ros.message_types import NANOSECONDS
 from occpose_ros.parameters import NodeParameters
@@ -25,7 +26,6 @@ class Detections:
         self._bag = bag
         self._parameters = parameters
         self._read = reader_of(topics.family, parameters.first_joint_id)
-        self._kind = INPUTS[topics.family].msgtype
         self._list = topics.keypoints if topics.family == "hri" else None
         self._id_of = dict(topics.bodies)
         self._heard: set[str] = set()
@@ -35,11 +35,14 @@ class Detections:
     def take(self, record: Record) -> list[Detected]:
         """What was seen in the images that a message completes, in their own pixels, or why it cannot be used."""
         message = self._bag.unpack(record)
-        if self._list is None:
-            return [self._detected(message, record)]
-        late = self._gather(message, record)
-        images, self._images[:] = list(self._images), []
-        return [*(self._detected(image, record) for image in images), *late]
+        try:
+            if self._list is None:
+                return [self._detected(message, record)]
+            refused = self._gather(message, record)
+            images, self._images[:] = list(self._images), []
+            return [*(self._detected(image, record) for image in images), *refused]
+        except AttributeError as error:
+            raise misfit(self._bag.path, record.topic, error) from None
 
     def _join(self, id: str) -> bool:
         if _NAME.fullmatch(id):
@@ -66,11 +69,6 @@ class Detections:
             keypoints, _ = timed(self._read(message, parameters.layout), received, now_ns, **times)
         except RejectedMessageError as error:
             return error
-        except AttributeError as error:
-            raise BagError(
-                f"messages on {record.topic} of {self._bag.path} have no field {error.name!r}: they are of another"
-                f" version of {self._kind} than occpose reads"
-            ) from None
         return keypoints
 
 
