@@ -11,8 +11,9 @@ from occpose_core.camera import load_lens_models
 from occpose_core.errors import OccposeError
 from occpose_core.pipeline import PosePipeline
 from occpose_core.runtime import load
-from occpose_ros.bag import BagReader
-from occpose_ros.replay.answer_process import answers_bag
+from occpose_ros.bag import BagReader, BagWriter
+from occpose_ros.replay.answer_process import PostponingWriter
+from occpose_ros.replay.answer_writer import AnswerWriter
 from occpose_ros.replay.run import replay
 from occpose_ros.replay.topics import find_topics
 from occpose_ros.view.source import ViewError
@@ -31,8 +32,8 @@ def run_model(path: Path, output: Path, model: str, backend: str, ground_frame: 
                 f"{error}; the viewer has no such option, so run `occpose replay` with it and look at the bag that it"
                 " writes"
             ) from None
-        messages = bag.count([topics.keypoints])
-        with answers_bag(output, messages, markers=False) as target, _progress() as progress:
+        with BagWriter(output) as written, _progress() as progress:
+            target = PostponingWriter(AnswerWriter(written, markers=False))
             replay(bag, topics, PosePipeline(engine), target, ground_frame=ground_frame, progress=progress)
 
 

@@ -22,6 +22,7 @@ _SWITCHES = {
 }
 _SPEED_TEXTS = {f"{speed:g} x": speed for speed in SPEEDS}
 _ICONS: dict[bool, Any] = {True: "player-pause", False: "player-play"}  # by whether it plays
+_SHOW = "show"
 _STEP_S = 0.01
 _SLIDER_EVERY_S = 0.1
 _GONE_S = 5.0  # after which somebody who is not there leaves the list
@@ -80,7 +81,7 @@ class PeopleList:
         self._gui = gui
         self._folder = gui.add_folder("People")
         with self._folder:
-            self._buttons = gui.add_button_group("Show", ("all", "nobody"))
+            self._buttons = gui.add_button_group("Everybody", (_SHOW, "hide"))
             self._nobody = gui.add_markdown("Nobody is there.")
         self._pressed_at = self._buttons.update_timestamp
         self._switches: dict[str, Any] = {}
@@ -107,7 +108,7 @@ class PeopleList:
         if self._buttons.update_timestamp != self._pressed_at:
             self._pressed_at = self._buttons.update_timestamp
             for switch in self._switches.values():
-                switch.value = self._buttons.value == "all"
+                switch.value = self._buttons.value == _SHOW
         gone = self._hidden - self._switches.keys()
         return frozenset(gone) | {id for id, switch in self._switches.items() if not switch.value}
 
