@@ -12,7 +12,7 @@ from occpose_core.skeleton import SKELETONS
 from occpose_ros.adapters import INPUTS
 from occpose_ros.bag import CAMERA_INFO_TYPE, SKELETONS_TYPE, BagError, BagReader
 from occpose_ros.parameters import NodeParameters
-from occpose_ros.replay.answer_writer import FILLED, OUTPUTS
+from occpose_ros.replay.answer_writer import FILLED
 from occpose_ros.replay.images import image_topic
 from occpose_ros.replay.node_settings import read_parameters
 
@@ -90,12 +90,11 @@ def find_topics(
 def _keypoints_topic(bag: BagReader, settings: SourceSettings) -> tuple[str, str]:
     """Family and topic."""
     wanted = settings.keypoints
-    there = [found for found in _candidates(bag) if settings.family in ("", found[0])]
     if wanted is not None:
-        there = [found for found in there if found[1] == wanted]
+        there = [found for found in _candidates(bag) if found[1] == wanted]
     else:
-        there = [found for found in there if not _is_own(found[1], settings.parameters)] if len(there) > 1 else there
-        there = [found for found in there if found[1] not in OUTPUTS]
+        there = [found for found in _candidates(bag) if settings.family in ("", found[0])]
+        there = [found for found in there if not _is_own(found[1], settings.parameters)]
     if len(there) == 1:
         return there[0]
     if there:
@@ -124,16 +123,20 @@ def _bodies_beside(bag: BagReader, tracked: str) -> Iterator[tuple[str, str]]:
 
 def _is_own(topic: str, parameters: NodeParameters) -> bool:
     """Whether it is what a pose_node says, in whatever namespace."""
-    return topic.endswith((FILLED, f"/{parameters.humans_prefix.lstrip('/~')}{_LIST}"))
+    prefix = parameters.humans_prefix.replace("~", "pose_node")
+    humans, is_of_bodies, _ = topic.rpartition("/bodies/")
+    of_node = humans == prefix if prefix.startswith("/") else humans.endswith(f"/{prefix}")
+    return topic.endswith(FILLED) or (bool(is_of_bodies) and of_node)
 
 
 def _no_keypoints(bag: BagReader, settings: SourceSettings) -> str:
     wanted, msgtypes = settings.keypoints, [family.msgtype for family in INPUTS.values()]
-    kinds = [INPUTS[settings.family].msgtype] if settings.family else msgtypes
+    kinds = [INPUTS[settings.family].msgtype] if settings.family and wanted is None else msgtypes
     body = INPUTS["hri"].msgtype
     if wanted is not None and wanted not in bag.topics:
         return f"{bag.path} has no topic {wanted!r}; it has {bag.contents()}"
-    if (wanted is None or bag.topics[wanted] == body) and bag.topics_of(body) and body in kinds:
+    bodies = [topic for topic in bag.topics_of(body) if wanted in (None, topic)]
+    if body in kinds and not all(_is_own(topic, settings.parameters) for topic in bodies):
         lists = bag.topics_of(_LIST_TYPE)
         return f"{bag.path} has bodies ({body}), but not the list of them that they are gathered by: " + (
             f"name it with --topic: {', '.join(lists)}" if lists else f"record .../bodies/tracked ({_LIST_TYPE}) too"

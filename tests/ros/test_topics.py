@@ -71,6 +71,8 @@ def test_answers_of_a_node_that_was_recorded_too_are_no_input(tmp_path: Path) ->
         listed(WORLD, BEGIN_NS, ["p"], "/occpose/humans"),
         body(WORLD, standing("p"), BEGIN_NS, "/occpose/humans"),
     ]
+    with pytest.raises(BagError, match="has no keypoints"):
+        topics_of(write_folder(tmp_path / "alone", [camera_info(), *filled, *own_people]))
     for name in ("yolo", "hri"):
         bag = write_folder(tmp_path / name, [*film(WORLD, name), *filled, *own_people])
         assert topics_of(bag).keypoints == TOPICS[name]
@@ -163,6 +165,7 @@ def test_what_is_unclear_is_asked_in_one_sentence(
     [
         pytest.param(["--topic", "/zed/body_trk"], ("zed", "/zed/body_trk"), id="topic"),
         pytest.param(["--params", "{file}"], ("yolo", "/yolo/tracking"), id="input of the node"),
+        pytest.param(["--params", "{file}", "--topic", "/zed/body_trk"], ("zed", "/zed/body_trk"), id="topic wins"),
     ],
 )
 def test_one_of_two_detectors_is_chosen(tmp_path: Path, arguments: list[str], found: tuple[str, str]) -> None:
