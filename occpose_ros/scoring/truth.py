@@ -5,10 +5,11 @@ The topic and its people are matched by stamp and id, the other two are looked u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from occpose_ros.adapters import KeypointsArray
 from occpose_ros.bag import SKELETONS_TYPE, BagReader
+from occpose_ros.message_types import stamp_ns_from_msg
 from occpose_ros.scoring.truth_npz import truth_from_npz
 from occpose_ros.scoring.truth_rows import Truth, TruthError, truth_from_msgs
 from occpose_ros.scoring.truth_settings import TruthSettings
@@ -41,4 +42,22 @@ def read_truth(bag: BagReader, settings: TruthSettings, detected: Sequence[Keypo
     if settings.tf:
         return truth_from_tf(bag, settings.tf, joint_names(settings.joints_file), images)
     topic = truth_topic(bag, settings)
-    return None if topic is None else truth_from_msgs([record.message for record in bag.messages([topic])])
+    return None if topic is None else _of_topic(bag, topic, images, asked=bool(settings.topic))
+
+
+def _of_topic(bag: BagReader, topic: str, images: Mapping[int, str], *, asked: bool) -> Truth:
+    messages = [record.message for record in bag.messages([topic])]
+    frames = {stamp_ns_from_msg(message.header.stamp): message.header.frame_id.lstrip("/") for message in messages}
+    shared = [stamp_ns for stamp_ns in images if stamp_ns in frames]
+    if asked and not shared:
+        raise TruthError(
+            f"no message on {topic} has the stamp of keypoints: true skeletons need the stamps of the images that they"
+            " are compared in"
+        )
+    for stamp_ns in shared:
+        if frames[stamp_ns] not in ("", images[stamp_ns]):
+            raise TruthError(
+                f"the true skeletons on {topic} are in frame {frames[stamp_ns]!r}, not in the camera's"
+                f" {images[stamp_ns]!r}: publish them there, or give them as TF frames (--truth-tf) or a file"
+            )
+    return truth_from_msgs(messages)

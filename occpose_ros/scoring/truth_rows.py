@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from occpose_core.errors import OccposeError
-from occpose_core.skeleton import H36M17
+from occpose_core.skeleton import H36M17, convert_joints, get_skeleton
 from occpose_core.types import Origin
 from occpose_ros.message_types import stamp_ns_from_msg
 
@@ -43,23 +43,34 @@ class Truth:
 
 
 def truth_from_msgs(messages: Sequence[Any]) -> Truth:
-    """Read occpose_ros/Skeleton3DArray messages; people whose arrays are not of h36m17 are left out."""
-    rows = [
-        (stamp_ns_from_msg(message.header.stamp), person)
-        for message in messages
-        for person in message.people
-        if len(person.position) == 3 * _J and len(person.origin) == _J
-    ]
-    joints_m = np.array([person.position for _, person in rows], dtype=np.float64).reshape(-1, _J, 3)
-    origin = np.array([person.origin for _, person in rows], dtype=np.uint8).reshape(-1, _J)
-    known = np.isfinite(joints_m).all(axis=-1) & (origin != Origin.UNKNOWN)
+    """Read occpose_ros/Skeleton3DArray messages of any layout; people with another number of joints are left out.
+
+    Raises LayoutError if a layout is not known.
+    """
+    rows = [(stamp_ns_from_msg(message.header.stamp), *row) for message in messages for row in _people(message)]
+    joints_cam_m = np.array([pose for _, _, pose, _ in rows], dtype=np.float64).reshape(-1, _J, 3)
     return Truth(
-        stamp_ns=np.array([stamp_ns for stamp_ns, _ in rows], dtype=np.int64),
-        ids=tuple(person.id for _, person in rows),
-        joints_cam_m=np.where(known[..., None], joints_m, np.nan),
-        known=known,
-        seen=origin == Origin.MEASURED,
+        stamp_ns=np.array([row[0] for row in rows], dtype=np.int64),
+        ids=tuple(row[1] for row in rows),
+        joints_cam_m=joints_cam_m,
+        known=np.asarray(np.isfinite(joints_cam_m).all(axis=-1)),
+        seen=np.array([row[3] for row in rows], dtype=bool).reshape(-1, _J),
     )
+
+
+def _people(message: Any) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Of each person the id, (J, 3) joints, NaN where not known, and (J,) whether they can be seen."""
+    layout = get_skeleton(message.layout or H36M17.name)
+    for person in message.people:
+        if len(person.position) != 3 * len(layout.joints) or len(person.origin) != len(layout.joints):
+            continue
+        origin = np.asarray(person.origin)[:, None]
+        joints_m = np.asarray(person.position, dtype=np.float64).reshape(-1, 3)
+        known = np.isfinite(joints_m).all(axis=-1, keepdims=True) & (origin != Origin.UNKNOWN)
+        values = np.concatenate([np.where(known, joints_m, np.nan), origin == Origin.MEASURED], axis=-1)
+        if layout is not H36M17:
+            values = convert_joints(values, layout)
+        yield person.id, values[:, :3], values[:, 3] == 1.0
 
 
 def truth_of_people(stamps_ns: np.ndarray, people: Mapping[str, np.ndarray], *, named: bool) -> Truth:

@@ -46,6 +46,13 @@ def test_recordings_people_patterns_and_seeds_have_masks_of_their_own() -> None:
         assert (person_mask("iid20", 300, RATE_HZ, *other) != plain).mean() > 0.2
 
 
+def test_every_window_is_drawn_anew() -> None:
+    window = round(WINDOW_S * RATE_HZ)
+    masks = person_mask("k-missing(3)", 12 * window, RATE_HZ, "bag", "1").reshape(12, window, J)
+    assert (masks == masks[:, :1]).all() and ((~masks).sum(axis=-1) == 3).all()
+    assert len(np.unique(masks[:, 0], axis=0)) > 6
+
+
 def test_windows_follow_each_other_over_the_whole_recording() -> None:
     mask = person_mask("limb-run(leg,1)", 500, RATE_HZ, "bag", "1")
     window, second = round(WINDOW_S * RATE_HZ), round(RATE_HZ)

@@ -57,6 +57,14 @@ def test_truth_without_the_detectors_ids_is_matched_by_place(seed: int) -> None:
     assert scored(seed, named=False).sums == scored(seed).sums
 
 
+def test_ids_of_another_system_mean_nothing_even_if_they_are_the_same() -> None:
+    """Motion capture calls the second person 1, as the detector the first."""
+    mixed = {"1": TRUE["2"], "2": TRUE["3"], "3": TRUE["1"]}
+    detected, answers = seen_by_detector(TRUE), answered(TRUE)
+    assert score(detected, answers, true_people(mixed, named=False)).figures["mpjpe_mm"]["all"] < 1e-3
+    assert score(detected, answers, true_people(mixed)).figures["root_error_mm"] > 500.0
+
+
 @FEW
 @given(st.integers(0, 2**31), st.floats(-1e4, 1e4))
 def test_pixels_of_joints_that_are_not_seen_have_no_influence(seed: int, garbage: float) -> None:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from occpose_core.skeleton import H36M17
+from occpose_core.skeleton import H36M17, get_skeleton
+from occpose_core.types import Origin
 from occpose_ros.adapters import KeypointsArray, keypoints_from_occpose_msg
 from occpose_ros.bag import TF_TYPE, BagReader, BagWriter, typestore
 from occpose_ros.message_types import MessageTypes, header_to_msg
@@ -139,6 +140,52 @@ def test_tf_says_the_same_as_the_topic(recording: Recording, tmp_path: Path) -> 
     found = read(bag, TruthSettings(tf="mocap/{id}/{joint}"), recording.detected)
     same_people(found, recording, FLOAT32)
     assert found is not None and found.named and found.seen.all()
+
+
+def topic_bag(path: Path, recording: Recording, edit: Callable[[Any], None]) -> Path:
+    """The sample's truth, edited message by message."""
+    with BagReader(SAMPLE) as bag, BagWriter(path) as copy:
+        for record in list(bag.messages(["/ground_truth/skeletons"]))[:FRAMES]:
+            edit(record.message)
+            copy.write("/ground_truth/skeletons", record.message, record.stamp_ns)
+    return path
+
+
+def test_a_topic_may_have_another_layout(recording: Recording, tmp_path: Path) -> None:
+    """OpenPose's 18 joints: no pelvis but hips, no spine, and a left wrist that nobody can see."""
+    layout = get_skeleton("openpose18")
+    own = np.array([H36M17.joints.index(joint) if joint in H36M17.joints else 0 for joint in layout.joints])
+
+    def edit(message: Any) -> None:
+        message.layout = layout.name
+        for person in message.people:
+            person.position = np.asarray(person.position).reshape(J, 3)[own].ravel()
+            person.origin = np.zeros(len(own), np.uint8)
+            person.origin[layout.index("left_wrist")] = Origin.FILLED
+
+    found = read(topic_bag(tmp_path / "bag.mcap", recording, edit), TruthSettings(), recording.detected)
+    assert found is not None
+    assert {H36M17.joints[j] for j in np.flatnonzero(~found.known.any(axis=0))} == {"spine", "head_top"}
+    assert not found.seen[:, WRIST].any() and found.seen[:, H36M17.index("pelvis")].all()
+    rows = recording.truth.joints_cam_m[: len(found.ids)]
+    np.testing.assert_array_equal(found.joints_cam_m[:, WRIST], rows[:, WRIST])
+    hips = rows[:, H36M17.indices("left_hip", "right_hip")].mean(axis=1)
+    np.testing.assert_allclose(found.joints_cam_m[:, 0], hips, atol=FLOAT32)
+
+
+def test_a_topic_of_another_frame_or_time_gets_one_sentence(recording: Recording, tmp_path: Path) -> None:
+    def into_map(message: Any) -> None:
+        message.header.frame_id = "map"
+
+    def later(message: Any) -> None:
+        message.header.stamp.nanosec += 1
+
+    elsewhere = topic_bag(tmp_path / "map.mcap", recording, into_map)
+    with pytest.raises(TruthError, match="in frame 'map', not in the camera's 'camera"):
+        read(elsewhere, TruthSettings(), recording.detected)
+    apart = topic_bag(tmp_path / "later.mcap", recording, later)
+    with pytest.raises(TruthError, match="has the stamp of keypoints"):
+        read(apart, TruthSettings(topic="/ground_truth/skeletons"), recording.detected)
 
 
 def test_names_of_joints_come_from_a_file_and_what_nobody_names_is_not_known(
