@@ -39,19 +39,17 @@ def replay_on_ray(tasks: Sequence[Task], settings: ReplaySettings, address: str)
 
     address: as ray.init() takes it: "auto", host:port, ray://host:port, or "local" for one that ends with this.
     """
-    with _connected(address) as ray:
-        replay = ray.remote(num_cpus=1, max_retries=_RETRIES)(replay_on_worker)
-        shared = ray.put(settings)
-        running = {replay.remote(__version__, task, shared): task for task in tasks}
-        try:
+    try:
+        with _connected(address) as ray:
+            replay = ray.remote(num_cpus=1, max_retries=_RETRIES)(replay_on_worker)
+            shared = ray.put(settings)
+            running = {replay.remote(__version__, task, shared): task for task in tasks}
             while running:
                 done, _ = ray.wait(list(running), num_returns=1)
                 yield _outcome(ray, done[0], running.pop(done[0]))
-        finally:
-            for reference in running:
-                ray.cancel(reference, force=True)
-    for task in tasks:
-        clear(task.folder)
+    finally:  # the cluster ends the workers of who leaves
+        for task in tasks:
+            clear(task.folder)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,6 @@ from occpose_core.runtime import Engine, load
 from occpose_core.tracking import load_solver
 from occpose_ros.bag import BagReader
 from occpose_ros.helper_process import worth_helpers
-from occpose_ros.mesh import shown_mesh
 from occpose_ros.replay.answer_process import answers_bag
 from occpose_ros.replay.occluding import occlude
 from occpose_ros.replay.pooling import comparison, coverage, latency_counts, latency_figures, make_report
@@ -39,6 +38,7 @@ from occpose_ros.scoring.truth import Truth, read_truth, truth_topic
 
 if TYPE_CHECKING:
     from occpose_core.runtime.image_engine import ImageEngine
+    from occpose_ros.mesh import CoarseMesh
 
 
 class Models:
@@ -129,6 +129,12 @@ def _topics(bag: BagReader, settings: ReplaySettings) -> Topics:
     return find_topics(bag, settings.source, truth_topic(bag, settings.truth), with_images=bool(settings.image_model))
 
 
+def _shown_mesh(engine: ImageEngine) -> CoarseMesh:
+    from occpose_ros.mesh import shown_mesh  # loads much that nobody else needs
+
+    return shown_mesh(engine)
+
+
 @contextlib.contextmanager
 def _little_garbage() -> Iterator[None]:
     """Meanwhile what was there before is not looked through for garbage."""
@@ -195,12 +201,13 @@ class _Work:
         with contextlib.ExitStack() as stack:
             target = stack.enter_context(answers_bag(path, messages, markers=settings.markers, helpers=self.helpers))
             what = (self.topics, settings.source)
-            elsewhere = helped and not self.topics.image  # images would take long to hand over
+            # images would take long to hand over, and what is packed would be unpacked twice
+            elsewhere = helped and not self.topics.image and not self.bag.packed
             source = stack.enter_context(ReadingProcess(self.bag.path, *what)) if elsewhere else read(self.bag, *what)
             engine = self.models.engine(model, settings.backend)  # meanwhile the helpers get ready
             body_engine = self.models.image_engine(settings.image_model) if settings.image_model else None
             if body_engine is not None:
-                target.show(shown_mesh(body_engine))
+                target.show(_shown_mesh(body_engine))
             pipeline = PosePipeline(engine, settings.config, body_engine=body_engine)
             with _little_garbage():
                 seen = replay(

@@ -16,7 +16,7 @@ from typing import Any
 from occpose_core import __version__
 from occpose_core.files import OutputError
 from occpose_ros.replay.bags import Bag
-from occpose_ros.replay.result_folder import REPORT, clear, result_files
+from occpose_ros.replay.result_folder import PAGE, REPORT, clear, result_files
 from occpose_ros.replay.results import BagResult, ReportError, SavedReport, read_report
 
 _SAMPLED_BYTES = 1 << 16  # of the beginning and the end of a file: reading all of it takes as long as replaying it
@@ -85,10 +85,19 @@ def make_work_list(
         else:
             done.append(found)
     if len(bags) > 1 and not force:
-        refuse_other_report(out / REPORT, settings)
+        _refuse_other_files(out, settings, labels)
     for task in todo:
         clear(task.folder)
     return WorkList(todo=tuple(todo), done=tuple(done))
+
+
+def _refuse_other_files(out: Path, settings: Mapping[str, Any], labels: Sequence[str]) -> None:
+    """Raise OutputError if the folder of several bags' results has files that are not over several bags."""
+    whole = (out / REPORT).exists()
+    for name in result_files(labels):
+        if (out / name).exists() and not (whole and name in (PAGE, REPORT)):
+            raise OutputError(f"{out / name} exists already; name another folder or add --force to overwrite it")
+    refuse_other_report(out / REPORT, settings)
 
 
 def refuse_other_report(path: Path, settings: Mapping[str, Any]) -> None:
