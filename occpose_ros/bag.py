@@ -6,37 +6,30 @@ A bag is a single `.mcap` or `.db3` file, or the folder that `ros2 bag record` m
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import tempfile
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rosbags.interfaces import (
-    MessageDefinitionFormat,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
-from rosbags.typesys.store import Typestore
+from rosbags.interfaces import MessageDefinitionFormat, QosDurability
+from rosbags.rosbag2 import Reader
 
-from occpose_core.files import refuse_existing
 from occpose_ros.bag_damage import DAMAGE, BagError, failure, message_failure
+from occpose_ros.bag_records import (
+    CAMERA_INFO_TYPE,
+    KEYPOINTS_TYPE,
+    MARKERS_TYPE,
+    SKELETON_INFO_TYPE,
+    SKELETONS_TYPE,
+    TF_TYPE,
+    Channel,
+    Record,
+    channel_of,
+)
+from occpose_ros.bag_writer import BagWriter
 from occpose_ros.message_definitions import PACKAGE, Definitions, definition_files, types_from_files, typestore
 
-KEYPOINTS_TYPE = f"{PACKAGE}/msg/Keypoints2DArray"
-SKELETONS_TYPE = f"{PACKAGE}/msg/Skeleton3DArray"
-SKELETON_INFO_TYPE = f"{PACKAGE}/msg/SkeletonInfo"
-CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
-MARKERS_TYPE = "visualization_msgs/msg/MarkerArray"
-TF_TYPE = "tf2_msgs/msg/TFMessage"
 _MOST_NAMED = 30  # topics in a sentence
 
 __all__ = [
@@ -52,34 +45,10 @@ __all__ = [
     "BagWriter",
     "Channel",
     "Record",
+    "channel_of",
     "definition_files",
     "typestore",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """One message of a bag: received at `stamp_ns` (the recorder's clock, not the header's stamp).
-
-    message: what `raw` says; None as long as nobody has unpacked it.
-    """
-
-    topic: str
-    msgtype: str
-    stamp_ns: int
-    raw: bytes
-    message: Any = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Channel:
-    """A topic as a bag describes it: the text and hash of its message type; whether it is for late joiners, too."""
-
-    topic: str
-    msgtype: str
-    definition: str
-    digest: str
-    latched: bool
 
 
 class BagReader:
@@ -197,6 +166,11 @@ class BagReader:
         return sum(connection.msgcount for connection in self._connections if connection.topic in topics)
 
     @property
+    def packed(self) -> bool:
+        """Whether the bag had to be unpacked into a folder for temporary files, as every reader does it for itself."""
+        return self._reader.compression_mode == "file"
+
+    @property
     def begin_ns(self) -> int:
         """When the first message was received."""
         return self._reader.start_time
@@ -231,98 +205,3 @@ class BagReader:
             raise
         except DAMAGE as error:
             raise message_failure(self.path, record.topic, record.raw, error) from None
-
-
-def channel_of(topic: str, msgtype: str, store: Typestore, latched: bool) -> Channel:
-    """A topic of a type that the store knows."""
-    definition, _ = store.generate_msgdef(msgtype, ros_version=2)
-    digest = store.hash_rihs01(msgtype)
-    return Channel(topic=topic, msgtype=msgtype, definition=definition, digest=digest, latched=latched)
-
-
-def _qos(latched: bool) -> Qos:
-    never = QosTime(2147483647, 4294967295)
-    return Qos(
-        QosHistory.KEEP_LAST,
-        1 if latched else 10,
-        QosReliability.RELIABLE,
-        QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        never,
-        never,
-        QosLiveliness.AUTOMATIC,
-        never,
-        False,
-    )
-
-
-class BagWriter:
-    """Write a single-file MCAP bag; a context manager.
-
-    The file appears under its name only when it is complete. Missing folders are made; an existing file is
-    overwritten only with `force`. Raises BagError or OutputError.
-    """
-
-    def __init__(self, path: Path | str, *, force: bool = False) -> None:
-        self.path = Path(path)
-        if self.path.suffix != ".mcap":
-            raise BagError(f"output bag {self.path} must end in .mcap")
-        self._force = force
-
-    def __enter__(self) -> BagWriter:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            refuse_existing(self.path, self._force)
-            self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.stem}-", dir=self.path.parent))
-        except OSError as error:
-            raise BagError(f"cannot write to {self.path.parent}: {error.strerror}; choose another folder") from None
-        self._writer = Writer(self._folder / "bag", version=9, storage_plugin=StoragePlugin.MCAP)
-        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        self._writer.open()
-        self._connections: dict[str, Any] = {}
-        self._finished = False
-        return self
-
-    def finish(self) -> None:
-        """Complete the file, still under its temporary name; nothing can be written any more."""
-        self._writer.close()
-        self._finished = True
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is not None:
-                self._writer.abort()
-                return
-            if not self._finished:
-                self.finish()
-            os.replace(self._folder / "bag" / "bag.mcap", self.path)
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    def open(self, channel: Channel) -> None:
-        """Describe a topic, once, before anything is appended to it."""
-        self._connections[channel.topic] = self._writer.add_connection(
-            channel.topic,
-            channel.msgtype,
-            msgdef=channel.definition,
-            rihs01=channel.digest,
-            offered_qos_profiles=[_qos(channel.latched)],
-        )
-
-    def append(self, topic: str, stamp_ns: int, raw: bytes) -> None:
-        """Append a serialised message to an open topic."""
-        self._writer.write(self._connections[topic], stamp_ns, raw)
-
-    def write(self, topic: str, message: Any, stamp_ns: int, *, latched: bool = False) -> None:
-        """Append a message built from `typestore()`. latched: its topic is transient-local, as `skeleton_info` is."""
-        store, msgtype = typestore(), message.__msgtype__
-        if topic not in self._connections:
-            self.open(channel_of(topic, msgtype, store, latched))
-        self.append(topic, stamp_ns, bytes(store.serialize_cdr(message, msgtype)))
-
-    def copy(self, record: Record, reader: BagReader) -> None:
-        """Append a message of another bag as it is, whatever its type."""
-        if record.topic not in self._connections:
-            self.open(reader.channel(record.topic))
-        self.append(record.topic, record.stamp_ns, record.raw)

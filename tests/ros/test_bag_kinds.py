@@ -54,7 +54,10 @@ def stamps_ns(path: Path) -> list[int]:
 
 @pytest.mark.parametrize(("storage", "compression"), KINDS)
 def test_every_kind_of_bag_is_read(tmp_path: Path, storage: StoragePlugin, compression: CompressionMode) -> None:
-    assert stamps_ns(write_folder(tmp_path / "bag", sent(range(1, 5)), storage, compression)) == [1, 2, 3, 4]
+    folder = write_folder(tmp_path / "bag", sent(range(1, 5)), storage, compression)
+    assert stamps_ns(folder) == [1, 2, 3, 4]
+    with BagReader(folder) as bag:
+        assert bag.packed == (compression == CompressionMode.FILE)
 
 
 @pytest.mark.parametrize(("storage", "compression"), KINDS[:-1])
