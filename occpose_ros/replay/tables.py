@@ -13,6 +13,7 @@ from occpose_ros.replay.results import AS_RECORDED
 from occpose_ros.report import tables as of_one_run
 
 _MOST_BAGS = 20  # rows that are read
+_WORST = "mpjpe_mm.hidden"  # by which bags are sorted, if it is known
 # Column -> figure, decimals are the table's. What no run has is left out.
 _COLUMNS: tuple[tuple[str, str], ...] = (
     ("visible, mm", "mpjpe_mm.visible"),
@@ -97,7 +98,7 @@ def _bags_table(bags: Sequence[Mapping[str, Any]], first: Mapping[str, Any]) -> 
     runs = [(bag, next((run for run in bag["runs"] if _same(run, first)), None)) for bag in bags]
     known = [(bag, run["figures"]) for bag, run in runs if run is not None]
     columns = _columns([figures for _, figures in known])
-    worst = columns[1][1] if len(columns) > 1 else columns[0][1]
+    worst = next((key for _, key in columns if key == _WORST), columns[0][1])
     known.sort(key=lambda each: -_or_least(figure_at(each[1], worst)))
     rows = [
         (bag["bag"], f"{bag['seconds']:.1f}", *(figure_at(figures, key) for _, key in columns))

@@ -110,6 +110,17 @@ def test_results_of_other_settings_or_recordings_are_kept(
     assert "part_0/report.json exists already and is of another recording" in refused(*OCCLUDED)
 
 
+@pytest.mark.parametrize("name", ["output.mcap", "report.html"])
+def test_files_that_are_not_over_several_bags_are_kept(
+    name: str, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("precious")
+    assert main(["replay", str(recordings), "--out", str(tmp_path / "out")]) == 2
+    assert f"{name} exists already; name another folder" in capsys.readouterr().err
+    assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["precious"]
+
+
 def test_a_corrupt_bag_is_reported_and_stops_nobody(
     replayed: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
