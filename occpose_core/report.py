@@ -1,7 +1,7 @@
 """What a measurement leaves behind: a table on the terminal, a JSON file, one HTML page that needs no network.
 
 A `Report` is data; `write_html` turns it into a page, `text_table` into aligned text. Pictures come from
-`occpose_core.charts`. `occpose evaluate`, `occpose replay` and the demo share this file.
+`occpose_core.charts`. Pages that can be played are made elsewhere: occpose_ros.report.
 """
 
 from __future__ import annotations
@@ -43,11 +43,10 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A page: what was measured in one paragraph, key figures (label, value), tables first, then pictures."""
+    """A page: what was measured in one paragraph, tables first, then pictures."""
 
     title: str
     text: str = ""
-    summary: tuple[tuple[str, Cell], ...] = ()
     tables: tuple[Table, ...] = ()
     pictures: tuple[Picture, ...] = ()
 
@@ -81,15 +80,16 @@ def text_table(table: Table) -> str:
 
 def write_json(path: str | Path, figures: Mapping[str, Any] | list[Any], force: bool = False) -> None:
     """Write figures as JSON, NaN as null, whole or not at all. Raises OutputError if the file exists and not force."""
-    text = json.dumps(_without_nan(figures), indent=2, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(without_nan(figures), indent=2, allow_nan=False, ensure_ascii=False)
     write_atomically(Path(path), (text + "\n").encode(), force)
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """The same figures with None in place of NaN and infinity, which JSON does not know."""
     if isinstance(value, Mapping):
-        return {str(key): _without_nan(item) for key, item in value.items()}
+        return {str(key): without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -100,16 +100,13 @@ def write_html(path: str | Path, report: Report, force: bool = False) -> None:
 
 # Readable on a phone: one column, tables scroll inside their own box, pictures shrink to the screen.
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --faint: #57606a; --line: #d0d7de; --shade: #f6f8fa; }
+:root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --faint: #57606a; --line: #d0d7de; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e6edf3; --paper: #0d1117; --faint: #9198a1; --line: #3d444d; --shade: #151b23; }
+  :root { --ink: #e6edf3; --paper: #0d1117; --faint: #9198a1; --line: #3d444d; }
 }
 body { margin: 0 auto; padding: 1rem; max-width: 60rem; font: 16px/1.5 system-ui, sans-serif;
        color: var(--ink); background: var(--paper); }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .5rem; }
-dl > div { background: var(--shade); border-radius: .4rem; padding: .5rem .75rem; }
-dt { color: var(--faint); font-size: .8rem; } dd { margin: 0; font-size: 1.15rem; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
 .number { text-align: right; } .note, figcaption { color: var(--faint); font-size: .875rem; }
@@ -126,17 +123,11 @@ def html_page(report: Report) -> str:
         f"<title>{html.escape(report.title)}</title><style>{_STYLE}</style></head><body>",
         f"<h1>{html.escape(report.title)}</h1>",
         f"<p>{html.escape(report.text)}</p>" if report.text else "",
-        _summary(report.summary),
         *(table_html(table) for table in report.tables),
         *(_picture(picture) for picture in report.pictures),
         "</body></html>",
     ]
     return "\n".join(filter(None, parts)) + "\n"
-
-
-def _summary(rows: tuple[tuple[str, Cell], ...]) -> str:
-    items = (f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(format_cell(cell))}</dd></div>" for name, cell in rows)
-    return f"<dl>{''.join(items)}</dl>" if rows else ""
 
 
 def table_html(table: Table) -> str:

@@ -11,12 +11,13 @@ import gzip
 import hashlib
 import html
 import json
-import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from string import Template
 from typing import Any
+
+from occpose_core.report import without_nan
 
 
 def document(title: str, body: str, data: Mapping[str, Any], scripts: Sequence[str]) -> str:
@@ -42,16 +43,8 @@ def fill(name: str, **parts: str) -> str:
 
 def json_text(data: Any) -> str:
     """JSON that may stand inside a script element whatever its strings hold; no NaN in it."""
-    text = json.dumps(_without_nan(data), allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps(without_nan(data), allow_nan=False, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(name: str) -> str:

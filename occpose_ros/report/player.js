@@ -78,6 +78,7 @@ class Player {
 
   draw() {
     const { people } = this;
+    if (!this.stage.canvas.clientWidth) return; // not laid out yet: the observer of its size draws it then
     const box = this.stage.layers.follow ? this.follow.at(this.seconds) : this.follow.everywhere;
     this.stage.draw(people.at(this.seconds), box, this.camera);
     this.timeline.draw(this.seconds, this.stage.colours);

@@ -1,4 +1,6 @@
-// Draws the scene: ground, recording camera, people. A 2D canvas: some hundred strokes a frame, no WebGL needed.
+// Draws the scene: ground, recording camera, people. A 2D canvas shows some hundred strokes at every refresh of the
+// screen, without WebGL; plotly's 3D scatter shows a fifth as many frames (tests/browser/measure_playback.py) and has
+// no edges, rings and shadows.
 // Measured halves of bones are solid, filled ones hollow, so that they differ without colour too.
 
 const BONE_M = 0.055;

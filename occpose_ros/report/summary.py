@@ -93,7 +93,7 @@ def _other_cards(run: ReportRun) -> list[Card]:
     filled, measured = (shown(figure(run.section, f"flicker_m_s2.{name}"), 1) for name in ("filled", "measured"))
     p50, p95, p99 = (shown(figure(run.figures, f"latency_ms.p{percent}"), 1) for percent in (50, 95, 99))
     switches = figure(run.section, "id_switches.per_minute")
-    count = shown(figure(run.section, "id_switches.count"))
+    count = shown(figure(run.section, "id_switches.count") if math.isfinite(switches) else math.nan)
     drift = shown(100 * figure(run.section, "bone_length_drift"), 1)
     speed = figure(run.figures, "speed_x_realtime")
     return [

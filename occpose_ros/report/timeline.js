@@ -1,6 +1,7 @@
 // A strip below the scene: a row a person, orange where joints are hidden. It seeks where it is clicked.
 
 const ROW_PX = 13;
+const STRIP_PX = 10;
 const MOST_ROWS = 10;
 const GUTTER_PX = 44; // names of people
 
@@ -69,23 +70,32 @@ class Timeline {
     return picture;
   }
 
+  // In each column of pixels the mean over its frames; orange is as high as the share of joints that are hidden.
   #row(context, row, y, colours) {
-    context.globalAlpha = 1;
     context.fillStyle = colours.faint;
-    context.fillText(row.id || "?", 0, y + ROW_PX / 2, GUTTER_PX - 6);
-    const seconds = this.people.seconds;
-    row.shares.forEach((share, frame) => {
-      if (share === null) return;
-      const from = this.xAt(seconds[frame]);
-      const to = this.xAt(Math.min(seconds[frame + 1] ?? this.people.end, seconds[frame] + this.people.gap));
-      const hidden = share * (ROW_PX - 3); // as high as the share of joints that are hidden
-      context.fillStyle = colours.measured;
-      context.globalAlpha = 0.55;
-      context.fillRect(from, y, Math.max(to - from, 0.6) + 0.4, ROW_PX - 3 - hidden);
-      context.globalAlpha = 1;
+    context.fillText(row.id.length > 6 ? `…${row.id.slice(-5)}` : row.id || "?", 0, y + STRIP_PX / 2, GUTTER_PX - 4);
+    const columns = this.#columns(row.shares);
+    columns.forEach(({ sum, count }, x) => {
+      const hidden = (sum / count) * STRIP_PX;
+      context.fillStyle = `color-mix(in srgb, ${colours.measured} 55%, ${colours.paper})`;
+      context.fillRect(x, y, 1, STRIP_PX - hidden);
       context.fillStyle = colours.filled;
-      context.fillRect(from, y + ROW_PX - 3 - hidden, Math.max(to - from, 0.6) + 0.4, hidden);
+      context.fillRect(x, y + STRIP_PX - hidden, 1, hidden);
     });
+  }
+
+  #columns(shares) {
+    const { seconds, end, gap } = this.people;
+    const columns = new Map();
+    shares.forEach((share, frame) => {
+      if (share === null) return;
+      const until = Math.min(seconds[frame + 1] ?? end, seconds[frame] + gap);
+      for (let x = Math.round(this.xAt(seconds[frame])); x <= this.xAt(until); x++) {
+        const { sum, count } = columns.get(x) ?? { sum: 0, count: 0 };
+        columns.set(x, { sum: sum + share, count: count + 1 });
+      }
+    });
+    return columns;
   }
 }
 
