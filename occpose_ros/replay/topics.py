@@ -170,13 +170,15 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     add("--camera-info", metavar="TOPIC", help="topic of CameraInfo, if the bag has several")
     add("--camera", metavar="FILE", help="YAML file with the CameraInfo, as camera_calibration writes it")
     add("--image", metavar="TOPIC", help="topic of the images for an image model, if the bag has several")
-    add("--messages", nargs="+", default=[], metavar="PATH", help=".msg files or packages that the bag does not carry")
+    messages = "a package of messages, or a .msg file, that the bag does not carry; several may be given"
+    add("--messages", action="append", default=[], metavar="PATH", help=messages)
     add("--params", metavar="FILE", help="parameter file of a pose_node: answer as it does; options given here win")
     layouts = f"joint layout of the keypoints, if their messages name a wrong one: {', '.join(SKELETONS)}"
     add("--layout", metavar="LAYOUT", help=layouts)
     add("--rectified", **flag, help="the detector saw rectified images")
     add("--mirror", **flag, help="the detector saw mirrored images")
-    add("--image-width", type=int, metavar="PX", help="width of the detector's images, if neither they nor it tell")
+    width = "width of the images that the detector saw, if CameraInfo has another and its messages do not tell"
+    add("--image-width", type=int, metavar="PX", help=width)
     add("--first-joint-id", type=int, metavar="N", help="number of the first joint in yolo's messages, 0 or 1")
 
 

@@ -180,7 +180,15 @@ def test_settings_survive_another_process_and_know_what_was_said(tmp_path: Path)
     said = {"input": "hri", "humans_namespace": "/robot/humans", "mirror": True, "rectified": True, "min_score": 0.5}
     file.write_text(json.dumps({"/**": {"ros__parameters": {**said, "image_width": 640}}}))
     settings = settings_of(
-        "--params", str(file), "--no-rectified", "--image-width", "320", "--camera", "c.yaml", "--messages", "a", "b"
+        "--params",
+        str(file),
+        "--no-rectified",
+        "--image-width",
+        "320",
+        "--camera",
+        "c.yaml",
+        *("--messages", "a"),
+        *("--messages", "b"),
     )
     assert settings.keypoints == "/robot/humans/bodies/tracked" and settings.family == "hri"
     assert settings.camera_file == Path("c.yaml").absolute()
