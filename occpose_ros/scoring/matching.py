@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -29,28 +30,35 @@ class Sightings:
     xy: np.ndarray
     known: np.ndarray
 
+    @cached_property
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N, 2) lowest and (N, 2) highest coordinates of the known joints, 0 of people without any."""
+        known = self.known[..., None]
+        low = np.where(known, self.xy, np.inf).min(axis=1, initial=np.inf)
+        high = np.where(known, self.xy, -np.inf).max(axis=1, initial=-np.inf)
+        some = self.known.any(axis=1, keepdims=True)
+        return np.where(some, low, 0.0), np.where(some, high, 0.0)
+
 
 def overlaps(first: Sightings, second: Sightings, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(K,) how well rows `one` of the first and `other` of the second cover each other: 1 = exactly, at most 0 = not.
+    """(K,) how well rows `one` of the first and `other` of the second cover each other: 1 = exactly, 0 = not.
 
     Joints that both know count: their mean distance, against the diagonal of the larger of the two.
     """
+    (low, high), (other_low, other_high) = first.box, second.box
+    size = np.maximum(np.linalg.norm(high - low, axis=-1)[one], np.linalg.norm(other_high - other_low, axis=-1)[other])
+    reach = np.maximum(_REACH * size, 1e-9)
+    apart = np.maximum(np.maximum(low[one] - other_high[other], other_low[other] - high[one]), 0.0)
+    near = np.flatnonzero(np.linalg.norm(apart, axis=-1) < reach)  # no two joints of the others are as near as that
+    one, other = one[near], other[near]
     both = first.known[one] & second.known[other]
     away = np.linalg.norm(np.where(both[..., None], first.xy[one] - second.xy[other], 0.0), axis=-1)
-    mean = away.sum(axis=-1) / np.maximum(both.sum(axis=-1), 1)
-    size = np.maximum(_diagonal(first)[one], _diagonal(second)[other])
-    fit = 1.0 - mean / np.maximum(_REACH * size, 1e-9)
-    return np.where(both.any(axis=-1), fit, 0.0)
-
-
-def _diagonal(people: Sightings) -> np.ndarray:
-    """(N,) of the box around the known joints, 0 of nobody."""
-    if not len(people.xy):
-        return np.zeros(0)
-    known = people.known[..., None]
-    high = np.where(known, people.xy, -np.inf).max(axis=1)
-    low = np.where(known, people.xy, np.inf).min(axis=1)
-    return np.where(people.known.any(axis=1), np.linalg.norm(np.where(high >= low, high - low, 0.0), axis=-1), 0.0)
+    joints = both.sum(axis=-1)
+    fit = np.zeros(len(size))
+    fit[near] = np.where(
+        joints > 0, np.maximum(1.0 - away.sum(axis=-1) / np.maximum(joints, 1) / reach[near], 0.0), 0.0
+    )
+    return fit
 
 
 def match(first: Sightings, second: Sightings, same_id: float = 0.5) -> np.ndarray:
@@ -58,10 +66,11 @@ def match(first: Sightings, second: Sightings, same_id: float = 0.5) -> np.ndarr
 
     same_id: what an equal id is worth; it also pairs people who do not overlap at all.
     """
+    names = _numbers(first, second)
     found = np.full(len(first.stamp_ns), -1)
     for one, other, fit in _moments(first, second):
-        equal = [first.ids[a] == second.ids[b] != "" for a, b in zip(one.tolist(), other.tolist(), strict=True)]
-        rows, row = _assigned(one, other, fit + same_id * np.array(equal, dtype=np.float64))
+        equal = (names[0][one] == names[1][other]) & (names[0][one] > 0)
+        rows, row = _assigned(one, other, fit + same_id * equal)
         found[rows] = row
     return found
 
@@ -82,14 +91,14 @@ def follow(first: Sightings, second: Sightings) -> np.ndarray:
     Ids of each list say who is the same over time. A pair stays a pair until one of the two fits somebody else better
     than they fit each other at all (CLEAR MOT: Bernardin and Stiefelhagen, 2008); also where they drift apart.
     """
-    partner: dict[str, str] = {}
+    names = _numbers(first, second)
+    partner = np.full(names[0].max(initial=0) + 1, -1)
     found = np.full(len(first.stamp_ns), -1)
     for one, other, fit in _moments(first, second):
-        pairs = zip(one.tolist(), other.tolist(), strict=True)
-        still = np.array([partner.get(first.ids[a]) == second.ids[b] for a, b in pairs])
+        still = partner[names[0][one]] == names[1][other]
         rows, row = _assigned(one, other, np.where(still, np.where(fit > 0, fit + _STILL, _STILL_APART), fit))
         found[rows] = row
-        partner.update((first.ids[a], second.ids[b]) for a, b in zip(rows.tolist(), row.tolist(), strict=True))
+        partner[names[0][rows]] = names[1][row]
     return found
 
 
@@ -103,6 +112,13 @@ def switches(people: Sightings, names: Sequence[str]) -> np.ndarray:
             switched[row] = last.get(person, name) != name
             last[person] = name
     return switched
+
+
+def _numbers(first: Sightings, second: Sightings) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of both lists as numbers that are equal where they are; 0 = none."""
+    number = {name: k for k, name in enumerate(dict.fromkeys(["", *first.ids, *second.ids]))}
+    one, other = (np.array([number[name] for name in people.ids], dtype=np.int64) for people in (first, second))
+    return one, other
 
 
 def _moments(first: Sightings, second: Sightings) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -120,7 +136,7 @@ def _moments(first: Sightings, second: Sightings) -> Iterator[tuple[np.ndarray, 
         one = np.repeat(rows[chosen], count[chosen])
         within = np.arange(len(one)) - np.repeat(before[chosen] - before[start], count[chosen])
         other = order[np.repeat(begin[chosen], count[chosen]) + within]
-        fit = np.maximum(overlaps(first, second, one, other), 0.0)
+        fit = overlaps(first, second, one, other)
         cuts = np.flatnonzero(np.diff(first.stamp_ns[one])) + 1
         parts = zip(*(np.split(values, cuts) for values in (one, other, fit)), strict=True)
         yield from (part for part in parts if len(part[0]))
