@@ -21,5 +21,5 @@ def read_yaml(path: Path | str, what: str, error: type[OccposeError]) -> Any:
         return next((document for document in documents if document is not None), None)
     except OSError as failure:
         raise error(f"the {what} {path} cannot be read: {failure.strerror}") from None
-    except (YAMLError, ValueError) as failure:  # and text that is no UTF-8
+    except (YAMLError, ValueError, RecursionError) as failure:  # and text that is no UTF-8, or nested without end
         raise error(f"the {what} {path} is no YAML: {' '.join(str(failure).split())[:200]}") from None

@@ -14,6 +14,7 @@ from occpose_ros.yaml_file import read_yaml
 _NODE = "pose_node"
 _EVERY_NODE = ("/**", "/*", "**", "*")
 _KEY = "ros__parameters"
+_DEEPEST = 20  # namespaces within each other; a file may even contain itself
 
 
 def read_parameters(path: Path | str) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def _sections(path: Path) -> dict[str, Mapping[str, Any]]:
 
 def _collect(content: Any, name: str, sections: dict[str, Mapping[str, Any]]) -> None:
     """Names may be written in one word or as namespaces within each other."""
-    if not isinstance(content, Mapping):
+    if not isinstance(content, Mapping) or name.count("/") > _DEEPEST:
         return
     for key, value in content.items():
         if key == _KEY and isinstance(value, Mapping):
