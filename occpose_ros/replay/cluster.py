@@ -18,7 +18,8 @@ from typing import Any
 
 from occpose_core import __version__
 from occpose_core.errors import OccposeError
-from occpose_ros.replay.one_bag import Models, attempt
+from occpose_ros.replay.models import Models
+from occpose_ros.replay.one_bag import attempt
 from occpose_ros.replay.result_folder import REPORT, clear
 from occpose_ros.replay.results import BagResult, Failure, Outcome
 from occpose_ros.replay.settings import ReplaySettings

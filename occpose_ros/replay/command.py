@@ -37,8 +37,9 @@ from occpose_ros.interrupts import stopping_in_order
 from occpose_ros.replay.bags import Bag, find_bags
 from occpose_ros.replay.baseline import TOLERANCE, compare
 from occpose_ros.replay.local import cores, replay_locally
+from occpose_ros.replay.models import Models
 from occpose_ros.replay.occluding import occluding_patterns
-from occpose_ros.replay.one_bag import Models, attempt, replay_bag
+from occpose_ros.replay.one_bag import attempt, replay_bag
 from occpose_ros.replay.pooling import make_report
 from occpose_ros.replay.progress import Display, Step, display
 from occpose_ros.replay.result_folder import PAGE, REPORT, result_files

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import wait
 
 from occpose_ros.helper_process import HelperProcess, Line
-from occpose_ros.replay.one_bag import Models, attempt
+from occpose_ros.replay.models import Models
+from occpose_ros.replay.one_bag import attempt
 from occpose_ros.replay.progress import Step
 from occpose_ros.replay.result_folder import clear
 from occpose_ros.replay.results import Failure, Outcome

@@ -5,22 +5,19 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from occpose_core.camera import load_lens_models
 from occpose_core.errors import OccposeError
 from occpose_core.files import write_atomically
 from occpose_core.pipeline import PosePipeline
 from occpose_core.report import write_json
-from occpose_core.runtime import Engine, load
-from occpose_core.tracking import load_solver
+from occpose_core.runtime import Engine
 from occpose_ros.bag import BagReader
 from occpose_ros.helper_process import worth_helpers
 from occpose_ros.replay.answer_process import answers_bag
+from occpose_ros.replay.models import Models
 from occpose_ros.replay.occluding import occlude
 from occpose_ros.replay.pooling import comparison, coverage, latency_counts, latency_figures, make_report
 from occpose_ros.replay.progress import Step
@@ -35,37 +32,6 @@ from occpose_ros.report.page import ReportRun, bag_page
 from occpose_ros.scoring.consistency import Occluded, score_occluded
 from occpose_ros.scoring.score import Score, score
 from occpose_ros.scoring.truth import Truth, read_truth, truth_topic
-
-if TYPE_CHECKING:
-    from occpose_core.runtime.image_engine import ImageEngine
-    from occpose_ros.mesh import CoarseMesh
-
-
-class Models:
-    """The models that a process has loaded, each once."""
-
-    def __init__(self) -> None:
-        self._engines: dict[tuple[str, str], Engine] = {}
-        self._image_engines: dict[str, ImageEngine] = {}
-
-    def engine(self, model: str, backend: str) -> Engine:
-        """A lifter, with whatever else takes long to load. Raises ModelFileError."""
-        if (model, backend) not in self._engines:
-            self._engines[model, backend] = load(model, backend=backend)
-            load_lens_models()
-            load_solver()
-        return self._engines[model, backend]
-
-    def image_engine(self, model: str) -> ImageEngine:
-        """An image model. Raises ModelFileError."""
-        from occpose_core.runtime.image_engine import load_image_model, missing_edges
-
-        if model not in self._image_engines:
-            self._image_engines[model] = engine = load_image_model(model)
-            if lack := missing_edges(engine):
-                print(lack, file=sys.stderr)
-        return self._image_engines[model]
-
 
 Tell = Callable[[Step], None]
 
@@ -102,37 +68,35 @@ def replay_bag(
             topics = _topics(bag, settings)
             work = _Work(bag, topics, task, settings, models, folder, tell, helpers)
             runs = list(work.runs())
-        scores = {(run.model, run.pattern): run.score for run in runs if run.score is not None}
-        result = BagResult(
-            bag=task.bag.name,
-            path=str(task.bag.path),
-            fingerprint=task.fingerprint,
-            seconds=work.recorded_s,
-            runs=tuple(
-                RunResult(
-                    model=run.model,
-                    pattern=run.pattern,
-                    figures=run.figures,
-                    intervals=score.intervals,
-                    sums=score.sums,
-                )
-                for run, score in zip(runs, scores.values(), strict=True)
-            ),
-            comparison=comparison({key: score.pieces for key, score in scores.items()}),
-        )
+        result = _result(task, work.recorded_s, runs)
         write_json(folder / REPORT, make_report(settings.described, [result]))
         write_atomically(folder / PAGE, bag_page(task.bag.name, f"{topics.described(settings.source)}.", runs).encode())
     return result
 
 
+def _result(task: Task, recorded_s: float, runs: Sequence[ReportRun]) -> BagResult:
+    scored = [(run, run.score) for run in runs if run.score is not None]
+    return BagResult(
+        bag=task.bag.name,
+        path=str(task.bag.path),
+        fingerprint=task.fingerprint,
+        seconds=recorded_s,
+        runs=tuple(
+            RunResult(
+                model=run.model,
+                pattern=run.pattern,
+                figures=run.figures,
+                intervals=score.intervals,
+                sums=score.sums,
+            )
+            for run, score in scored
+        ),
+        comparison=comparison({(run.model, run.pattern): score.pieces for run, score in scored}),
+    )
+
+
 def _topics(bag: BagReader, settings: ReplaySettings) -> Topics:
     return find_topics(bag, settings.source, truth_topic(bag, settings.truth), with_images=bool(settings.image_model))
-
-
-def _shown_mesh(engine: ImageEngine) -> CoarseMesh:
-    from occpose_ros.mesh import shown_mesh  # loads much that nobody else needs
-
-    return shown_mesh(engine)
 
 
 @contextlib.contextmanager
@@ -190,6 +154,7 @@ class _Work:
             replace(moment, keypoints=left) for moment, left in zip(recorded.moments, occluded.detected, strict=True)
         ]
         seen = replay_again(moments, PosePipeline(engine, self.settings.config), self._progress)
+        seen.bag_s = recorded.bag_s
         self.done += 1
         return seen
 
@@ -207,7 +172,7 @@ class _Work:
             engine = self.models.engine(model, settings.backend)  # meanwhile the helpers get ready
             body_engine = self.models.image_engine(settings.image_model) if settings.image_model else None
             if body_engine is not None:
-                target.show(_shown_mesh(body_engine))
+                target.show(self.models.shown_mesh(settings.image_model))
             pipeline = PosePipeline(engine, settings.config, body_engine=body_engine)
             with _little_garbage():
                 seen = replay(

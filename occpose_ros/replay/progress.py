@@ -55,7 +55,7 @@ class _Tally:
     @property
     def done(self) -> float:
         """Bytes of recordings."""
-        running = sum(self.sizes[step.bag] * step.done / max(1, step.total) for step in self.steps.values())
+        running = sum(self.sizes[step.bag] * min(1.0, step.done / max(1, step.total)) for step in self.steps.values())
         return running + sum(self.sizes[bag] for bag in self.ended)
 
     @property

@@ -18,7 +18,7 @@ from occpose_core.errors import OccposeError
 from occpose_core.pipeline import PipelineOutput, PosePipeline
 from occpose_core.types import Camera, GroundPlane
 from occpose_ros.adapters import KeypointsArray, finite_skeletons
-from occpose_ros.bag import TF_TYPE, BagError, BagReader, Channel, Record
+from occpose_ros.bag import TF_TYPE, BagError, BagReader, Channel
 from occpose_ros.ground import Ground
 from occpose_ros.replay.answer_writer import Answers
 from occpose_ros.replay.images import Pictures
@@ -50,14 +50,13 @@ class Replay:
     """What a replay has seen, in order, seconds that each step took, what was dropped and why, and why the last message
     that was refused was, and the ground last was not known.
 
-    messages: of keypoints; moments: those that were not refused. answers: without surfaces. truth: messages. bag_s: of
-    recorded time. wall_s: from the first message that is read until all are in the file.
+    messages: of keypoints; moments: those that were not refused. answers: without surfaces. bag_s: of recorded time.
+    wall_s: from the first message that is read until all are in the file.
     """
 
     messages: int = 0
     moments: list[Moment] = field(default_factory=list)
     answers: list[PipelineOutput] = field(default_factory=list)
-    truth: list[Any] = field(default_factory=list)
     step_s: list[float] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     refusal: str = ""
@@ -156,14 +155,13 @@ def _answer(
 
 
 def replay_again(moments: Sequence[Moment], pipeline: PosePipeline, progress: Progress = _nobody) -> Replay:
-    """Run a pipeline over what another was asked before, or a change of it; nothing is written."""
+    """Run a pipeline over what another was asked before, or a change of it; nothing is written, and how long it took
+    to record is not known."""
     seen, begin = Replay(messages=len(moments)), time.perf_counter()
     for done, moment in enumerate(moments, 1):
         _step(moment, pipeline, seen)
         progress(done, len(moments))
     seen.wall_s = time.perf_counter() - begin
-    stamps_ns = [moment.keypoints.stamp_ns for moment in moments]
-    seen.bag_s = (max(stamps_ns) - min(stamps_ns)) * 1e-9 if stamps_ns else 0.0
     return seen
 
 
@@ -180,15 +178,14 @@ def replay(
 ) -> Replay:
     """Run a pipeline over an open bag and put the input and its answers into the target.
 
-    source: what to read, if not all that `read` finds in the bag with these settings.
-    ground_frame: of the bag's TF, whose plane z = 0 people stand on. Raises BagError, CameraError, and ReplayError if
-    no message could be used, or the ground was never known.
+    source: what to read, if not all that `read` finds in the bag with these settings. ground_frame: of the bag's TF,
+    whose plane z = 0 people stand on. Raises BagError, CameraError, and ReplayError if no message could be used, or the
+    ground was never known.
     """
     seen, tf = Replay(), _Tf(bag, ground_frame)
     pictures = None if topics.image is None else Pictures(bag)
     items = iter(read(bag, topics, settings) if source is None else source)
-    images: list[Record] = []
-    truth: list[Record] = []
+    begin_ns = end_ns = 0
     camera, total = next(items), bag.count([topics.keypoints])
     assert isinstance(camera, Camera)  # the first item always is
     target.wait_until_ready()
@@ -201,21 +198,20 @@ def replay(
             target.open(item)
             continue
         if isinstance(item, Image):
-            images.append(item.record)
+            end_ns = item.record.stamp_ns
+            begin_ns = begin_ns if seen.messages else end_ns
+            seen.messages += 1
             output = _answer(item, pipeline, camera, tf, pictures, seen)
             if output is not None:
-                target.answer(output, camera, item.record.stamp_ns)
-            progress(len(images), total)
+                target.answer(output, camera, end_ns)
+            progress(seen.messages, total)
             continue
         target.copy(item.topic, item.stamp_ns, item.raw)
         if item.msgtype == TF_TYPE and not _static(item.topic):
             tf.hear(bag.unpack(item), seen)
-        elif item.topic == topics.truth:
-            truth.append(item)
     target.finish()
     seen.wall_s = time.perf_counter() - begin
-    seen.bag_s = (images[-1].stamp_ns - images[0].stamp_ns) * 1e-9 if images else 0.0
-    seen.messages, seen.truth = len(images), [bag.unpack(record) for record in truth]
+    seen.bag_s = (end_ns - begin_ns) * 1e-9
     _check_used(bag, topics, seen)
     return seen
 
