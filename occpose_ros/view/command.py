@@ -102,8 +102,8 @@ def run(args: argparse.Namespace) -> int:
     with stopping_in_order(), open_server(args.host, args.port) as server, _source(args) as source:
         # The server is first: that its port is taken is said before a model runs for minutes.
         page = Page(server, source, frames)
-        print(_invitation(source.title, server.get_host(), server.get_port()), flush=True)
         with contextlib.suppress(KeyboardInterrupt):
+            print(_invitation(source.title, server.get_host(), server.get_port()), flush=True)
             _show(page, source)
     return 0
 

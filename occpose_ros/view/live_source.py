@@ -94,16 +94,19 @@ class LiveSource:
         types = dict(self._node.get_topic_names_and_types())
         if self._topic is None:
             self._topic = _only_topic([topic for topic, kinds in types.items() if SKELETONS_TYPE in kinds])
+        if self._topic is not None and self._newest is None:
+            self._check_type(self._topic)
         if self._topic is not None and not self._subscribed:
-            kinds = types.get(self._topic, [SKELETONS_TYPE])
-            if SKELETONS_TYPE not in kinds:
-                raise ViewError(
-                    f"{self._topic} is of type {', '.join(kinds)}, not {SKELETONS_TYPE}; name another topic"
-                )
             kind = message_class(SKELETONS_TYPE)
             self._node.create_subscription(kind, self._topic, self._on_skeletons, SENSOR, raw=True)
             self._subscribed, self.title = True, self._topic
         self._look_for_camera({topic for topic, kinds in types.items() if CAMERA_INFO_TYPE in kinds})
+
+    def _check_type(self, topic: str) -> None:
+        """Raise ViewError if what is published there is something else."""
+        kinds = {publisher.topic_type for publisher in self._node.get_publishers_info_by_topic(topic)}
+        if kinds and SKELETONS_TYPE not in kinds:
+            raise ViewError(f"{topic} is of type {', '.join(sorted(kinds))}, not {SKELETONS_TYPE}; name another topic")
 
     def _look_for_camera(self, topics: set[str]) -> None:
         """Listen to every CameraInfo until one is of the skeletons' frame; then to that one."""
