@@ -185,7 +185,7 @@ def _page(bag: str, scored: Score, figures: Mapping[str, Any], answers: Answers,
         model=info.name,
         pattern="",
         figures=figures,
-        intervals={},
+        intervals=scored.intervals,
         score=scored,
         latencies_ms=[float(message.latency_ms) for message in answers.of("skeletons")],
     )
@@ -197,7 +197,7 @@ def _page(bag: str, scored: Score, figures: Mapping[str, Any], answers: Answers,
 def _farewell(args: argparse.Namespace, outputs: Outputs) -> str:
     replay = f"occpose replay {os.path.relpath(args.bag)} --force"
     return f"""
-wrote {outputs.page}: pictures and tables, open it in a browser
+wrote {outputs.page}: playback, charts and tables, open it in a browser
 wrote {outputs.figures}: every figure
 wrote {outputs.bag}: input and answers, open it in RViz or Foxglove
 
