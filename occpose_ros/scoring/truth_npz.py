@@ -26,17 +26,13 @@ def truth_from_npz(path: Path, offset_s: float, stamps_ns: Sequence[int]) -> Tru
 
     Raises TruthError, and LayoutError if the layout is not known.
     """
-    arrays = _load(path)
-    joints_m, times_s = _joints_cam_m(path, arrays), _times_s(path, arrays)
+    ids, joints_m, times_s, named = _read(path)
     at_s = (np.array(stamps_ns, dtype=np.int64) - stamps_ns[0]) * 1e-9 - offset_s if len(stamps_ns) else np.zeros(0)
     poses_m = interpolate(times_s, joints_m, at_s)
-    ids = [str(name) for name in arrays.get("ids", np.arange(joints_m.shape[1]))]
-    if len(ids) != joints_m.shape[1]:
-        raise TruthError(f"{path} has {len(ids)} ids for {joints_m.shape[1]} people in joints_m: give one for each")
     truth = truth_of_people(
         np.array(stamps_ns, dtype=np.int64),
         {name: poses_m[:, person] for person, name in enumerate(ids)},
-        named="ids" in arrays,
+        named=named,
     )
     if stamps_ns and not len(truth.ids):
         raise TruthError(
@@ -45,6 +41,21 @@ def truth_from_npz(path: Path, offset_s: float, stamps_ns: Sequence[int]) -> Tru
             f" comes {at_s[-1] + offset_s:g} s after it; give the right --truth-offset"
         )
     return truth
+
+
+def check_npz(path: Path) -> None:
+    """Raise TruthError or LayoutError, before any work, if a file has no poses."""
+    _read(path)
+
+
+def _read(path: Path) -> tuple[list[str], np.ndarray, np.ndarray, bool]:
+    """P ids, (T, P, J, 3) joints in the camera's frame, (T,) seconds, and whether the ids are the file's own."""
+    arrays = _load(path)
+    joints_m, times_s = _joints_cam_m(path, arrays), _times_s(path, arrays)
+    ids = [str(name) for name in arrays.get("ids", np.arange(joints_m.shape[1]))]
+    if len(ids) != joints_m.shape[1]:
+        raise TruthError(f"{path} has {len(ids)} ids for {joints_m.shape[1]} people in joints_m: give one for each")
+    return ids, joints_m, times_s, "ids" in arrays
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from occpose_ros.scoring.truth_npz import check_npz
 from occpose_ros.scoring.truth_rows import TruthError
 from occpose_ros.scoring.truth_tf import check_template, joint_names
 
@@ -76,4 +77,6 @@ def truth_settings(args: argparse.Namespace) -> TruthSettings:
         offset_s=args.truth_offset,
     )
     joint_names(settings.joints_file)
+    if settings.npz is not None:
+        check_npz(settings.npz)
     return settings

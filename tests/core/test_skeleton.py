@@ -13,6 +13,7 @@ from occpose_core.skeleton import (
     SKELETONS,
     LayoutError,
     available,
+    convert_joints,
     convert_keypoints,
     get_skeleton,
 )
@@ -229,6 +230,17 @@ def test_virtual_joints_of_coco(virtual, left, right):
     assert convert_keypoints(xy, score, coco)[1][joint] == 0
 
 
+@given(st.sampled_from(sorted(SKELETONS)), st.integers(0, 2**32 - 1))
+def test_points_are_converted_as_keypoints_are_with_nan_where_those_have_no_score(name, seed):
+    rng, source = np.random.default_rng(seed), get_skeleton(name)
+    points = rng.normal(size=(3, len(source.joints), 2)).astype(np.float32)
+    known = rng.random(points.shape[:-1]) < 0.8
+    xy, score = convert_keypoints(points, known.astype(np.float32), source)
+    found = convert_joints(np.where(known[..., None], points, np.nan), source)
+    np.testing.assert_array_equal(np.isfinite(found).all(axis=-1), score > 0)
+    np.testing.assert_allclose(found[score > 0], xy[score > 0], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -245,6 +257,7 @@ def test_virtual_joints_of_coco(virtual, left, right):
             ["(17, 2)", "(1, 17)"],
             id="score shape",
         ),
+        pytest.param(lambda: convert_joints(np.zeros((4, 16, 3)), H36M17), ["17 joints", "(4, 16, 3)"], id="points"),
     ],
 )
 def test_mistakes_get_one_sentence(call, words):
