@@ -230,13 +230,11 @@ def test_virtual_joints_of_coco(virtual, left, right):
     assert convert_keypoints(xy, score, coco)[1][joint] == 0
 
 
-@given(st.sampled_from(sorted(SKELETONS)), st.integers(0, 2**32 - 1))
-def test_points_are_converted_as_keypoints_are_with_nan_where_those_have_no_score(name, seed):
-    rng, source = np.random.default_rng(seed), get_skeleton(name)
-    points = rng.normal(size=(3, len(source.joints), 2)).astype(np.float32)
-    known = rng.random(points.shape[:-1]) < 0.8
-    xy, score = convert_keypoints(points, known.astype(np.float32), source)
-    found = convert_joints(np.where(known[..., None], points, np.nan), source)
+@given(source=layouts, seed=seeds)
+def test_points_are_converted_as_keypoints_are_with_nan_where_those_have_no_score(source, seed):
+    points, given_score = keypoints(source, seed, 3)
+    xy, score = convert_keypoints(points, given_score, source)
+    found = convert_joints(np.where(given_score[..., None] > 0, points, np.nan), source)
     np.testing.assert_array_equal(np.isfinite(found).all(axis=-1), score > 0)
     np.testing.assert_allclose(found[score > 0], xy[score > 0], rtol=1e-6)
 
