@@ -75,6 +75,24 @@ def test_a_split_bag_is_one_bag(tmp_path: Path, storage: StoragePlugin, compress
     assert stamps_ns(join(tmp_path / "bag", parts)) == list(range(1, 10))
 
 
+@pytest.mark.parametrize("compression", ["NONE", "LZ4", "ZSTD"])
+def test_what_the_mcap_package_writes_is_read(tmp_path: Path, compression: str) -> None:
+    package = pytest.importorskip("mcap_ros2.writer", reason="pip install mcap-ros2-support")
+    from mcap.writer import CompressionType
+
+    definition, _ = typestore().generate_msgdef(KEYPOINTS_TYPE, ros_version=2)
+    path = tmp_path / "theirs.mcap"
+    with path.open("wb") as file:
+        writer = package.Writer(file, chunk_size=200, compression=CompressionType[compression])
+        schema = writer.register_msgdef(KEYPOINTS_TYPE, definition)
+        for one in sent(range(1, 30)):
+            stamp = {"sec": 0, "nanosec": one.stamp_ns}
+            message = {"header": {"stamp": stamp, "frame_id": "camera"}, "layout": "coco17", "width": 1, "height": 1}
+            writer.write_message("/keypoints", schema, message, log_time=one.stamp_ns, publish_time=one.stamp_ns)
+        writer.finish()
+    assert stamps_ns(path) == list(range(1, 30))
+
+
 @pytest.mark.parametrize("name", ["50% done", "what?", "a#b", "100%25", "ünïcödé", "with space"])
 @pytest.mark.parametrize("storage", [MCAP, SQLITE], ids=["mcap", "sqlite3"])
 def test_names_have_any_characters_that_the_storage_can_open(tmp_path: Path, storage: StoragePlugin, name: str) -> None:
