@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,33 @@ def joint_names(path: Path | None) -> dict[str, str]:
     return dict(said)
 
 
+def truth_from_tf(bag: BagReader, template: str, names: Mapping[str, str], images: Mapping[int, str]) -> Truth:
+    """The poses that TF knows at the images of an open bag.
+
+    template: of the names of frames. names: joint of h36m17 -> what it is called there. images: stamp -> frame of the
+    camera, sorted. Raises TruthError.
+    """
+    joints, parents = _Joints(template, names), _Parents(images)
+    for message, static in _messages(bag):
+        if static:
+            parents.buffer.add_msg(message, static=True)
+            joints.others.update((each.child_frame_id.lstrip("/"), None) for each in message.transforms)
+        else:
+            # frames of joints are kept by themselves; TF needs only those in which others are given
+            kept = [stamped for stamped in message.transforms if not joints.take(stamped)]
+            kept += [stamped for stamped in message.transforms if stamped.child_frame_id.lstrip("/") in joints.parents]
+            parents.hear(SimpleNamespace(transforms=kept), joints.parents)
+    parents.finish(joints.parents)
+    if not joints.tracks:
+        raise TruthError(f"no frame of {bag.path} is called like {template!r}; there are {_some(joints.others)}")
+    stamps_ns = np.array(list(images), dtype=np.int64)
+    truth = truth_of_people(stamps_ns, joints.people_cam_m(stamps_ns, parents), named="{id}" in template)
+    if len(stamps_ns) and not len(truth.ids):
+        reason = parents.trouble or "they are of another time"
+        raise TruthError(f"the frames {template!r} of {bag.path} are never known at the time of an image: {reason}")
+    return truth
+
+
 @dataclass(kw_only=True, eq=False)
 class _Track:
     """Samples of one joint of one person in one parent frame."""
@@ -62,83 +90,85 @@ class _Track:
         return interpolate((own_ns - own_ns[0]) * 1e-9, points_m, (stamps_ns - own_ns[0]) * 1e-9)
 
 
+class _Joints:
+    """Where the joints of people were in the frames that they are given in, by (id, joint, parent).
+
+    parents: those frames. others: frames that are no joints.
+    """
+
+    def __init__(self, template: str, names: Mapping[str, str]) -> None:
+        self.tracks: dict[tuple[str, int, str], _Track] = {}
+        self.parents: dict[str, None] = {}
+        self.others: dict[str, None] = {}
+        self._pattern = _pattern(template, names)
+        self._joint_of = {name: H36M17.index(joint) for joint, name in names.items()}
+        self._meaning: dict[str, tuple[str, int] | None] = {}
+
+    def take(self, stamped: Any) -> bool:
+        """Keep a TransformStamped if it is of a joint; whether it is."""
+        frame, parent = stamped.child_frame_id.lstrip("/"), stamped.header.frame_id.lstrip("/")
+        if frame not in self._meaning:
+            said = self._pattern.fullmatch(frame)
+            self._meaning[frame] = said and (said.groupdict().get("id", ""), self._joint_of[said["joint"]])
+        meaning = self._meaning[frame]
+        if meaning is None:
+            self.others[frame] = None
+            return False
+        self.parents[parent] = None
+        track, place = self.tracks.setdefault((*meaning, parent), _Track()), stamped.transform.translation
+        track.stamps_ns.append(stamp_ns_from_msg(stamped.header.stamp))
+        track.points_m.append((place.x, place.y, place.z))
+        return True
+
+    def people_cam_m(self, stamps_ns: np.ndarray, parents: _Parents) -> dict[str, np.ndarray]:
+        """id -> (T, J, 3) at the stamps of the images, from the camera; NaN where nobody knows."""
+        ids = dict.fromkeys(person for person, _, _ in self.tracks)
+        people = {person: np.full((len(stamps_ns), _J, 3), np.nan) for person in ids}
+        cam_from = {parent: parents.over(parent, stamps_ns) for parent in self.parents}
+        for (person, joint, parent), track in self.tracks.items():
+            rotation, translation_m = cam_from[parent]
+            point_m = (rotation @ track.at(stamps_ns)[..., None])[..., 0] + translation_m
+            people[person][:, joint] = np.where(np.isfinite(point_m), point_m, people[person][:, joint])
+        return people
+
+
 class _Parents:
     """Where the frames that joints are given in were, seen from the camera, at each of the images."""
 
     def __init__(self, images: Mapping[int, str]) -> None:
         self.buffer = TransformBuffer()
-        self.names: dict[str, None] = {}
-        self.found: dict[tuple[str, int], Transform] = {}
         self.trouble = ""
+        self._found: dict[tuple[str, int], Transform] = {}
         self._waiting = deque(images.items())
         self._newest_ns = 0
 
-    def hear(self, message: Any) -> None:
-        """Take a TFMessage, and look up what it completes."""
+    def hear(self, message: Any, names: Iterable[str]) -> None:
+        """Take a TFMessage, and look up all of the names at the images that are complete by it."""
         self.buffer.add_msg(message, static=False)
         self._newest_ns = max([self._newest_ns, *(stamp_ns_from_msg(each.header.stamp) for each in message.transforms)])
         while self._waiting and self._waiting[0][0] + _LATE_NS <= self._newest_ns:
-            self._look_up(*self._waiting.popleft())
+            self._look_up(*self._waiting.popleft(), names)
 
-    def finish(self) -> None:
+    def finish(self, names: Iterable[str]) -> None:
         """Look up the rest."""
         while self._waiting:
-            self._look_up(*self._waiting.popleft())
+            self._look_up(*self._waiting.popleft(), names)
 
-    def at(self, parent: str, stamps_ns: np.ndarray, points_m: np.ndarray) -> np.ndarray:
-        """(T, 3) points in the parent's frame at the stamps, from the camera; NaN where nobody knows."""
-        moved = np.full(points_m.shape, np.nan)
+    def over(self, parent: str, stamps_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(T, 3, 3) rotations and (T, 3) translations from the parent to the camera, NaN where nobody knows."""
+        rotation, translation_m = np.full((len(stamps_ns), 3, 3), np.nan), np.full((len(stamps_ns), 3), np.nan)
         for row, stamp_ns in enumerate(stamps_ns.tolist()):
-            transform = self.found.get((parent, stamp_ns))
-            if transform is not None:
-                moved[row] = transform.apply(points_m[row])
-        return moved
+            found = self._found.get((parent, stamp_ns))
+            if found is not None:
+                rotation[row], translation_m[row] = found.rotation, found.translation_m
+        return rotation, translation_m
 
-    def _look_up(self, stamp_ns: int, camera_frame: str) -> None:
-        for parent in self.names:
+    def _look_up(self, stamp_ns: int, camera_frame: str, names: Iterable[str]) -> None:
+        for parent in names:
             try:
-                self.found[parent, stamp_ns] = self.buffer.lookup(camera_frame, parent, stamp_ns)
+                self._found[parent, stamp_ns] = self.buffer.lookup(camera_frame, parent, stamp_ns)
             except TransformError as error:
                 self.trouble = str(error)
-
-
-def truth_from_tf(bag: BagReader, template: str, names: Mapping[str, str], images: Mapping[int, str]) -> Truth:
-    """The poses that TF knows at the images of an open bag.
-
-    template: of the names of frames. names: joint of h36m17 -> what it is called there. images: stamp -> frame of the
-    camera, sorted. Raises TruthError.
-    """
-    pattern, joint_of = _pattern(template, names), {name: H36M17.index(joint) for joint, name in names.items()}
-    parents, tracks, others = _Parents(images), dict[tuple[str, int, str], _Track](), dict[str, None]()
-    for message, static in _messages(bag):
-        for stamped in message.transforms:
-            frame, parent = stamped.child_frame_id.lstrip("/"), stamped.header.frame_id.lstrip("/")
-            said = pattern.fullmatch(frame)
-            if static or said is None:
-                others[frame] = None
-                continue
-            parents.names[parent] = None
-            key = said.groupdict().get("id", ""), joint_of[said["joint"]], parent
-            track, place = tracks.setdefault(key, _Track()), stamped.transform.translation
-            track.stamps_ns.append(stamp_ns_from_msg(stamped.header.stamp))
-            track.points_m.append((place.x, place.y, place.z))
-        if static:
-            parents.buffer.add_msg(message, static=True)
-        else:
-            parents.hear(message)
-    parents.finish()
-    if not tracks:
-        raise TruthError(f"no frame of {bag.path} is called like {template!r}; there are {_some(others)}")
-    stamps_ns = np.array(list(images), dtype=np.int64)
-    people = {person: np.full((len(stamps_ns), _J, 3), np.nan) for person in dict.fromkeys(key[0] for key in tracks)}
-    for (person, joint, parent), track in tracks.items():
-        point_m = parents.at(parent, stamps_ns, track.at(stamps_ns))
-        people[person][:, joint] = np.where(np.isfinite(point_m), point_m, people[person][:, joint])
-    truth = truth_of_people(stamps_ns, people, named="{id}" in template)
-    if len(stamps_ns) and not len(truth.ids):
-        reason = parents.trouble or "they are of another time"
-        raise TruthError(f"the frames {template!r} of {bag.path} are never known at the time of an image: {reason}")
-    return truth
 
 
 def _messages(bag: BagReader) -> Iterable[tuple[Any, bool]]:

@@ -164,3 +164,18 @@ def test_a_moving_camera_sees_the_same_place_move(recording: Recording, tmp_path
     assert found is not None
     expected = np.stack([-0.1 * np.arange(1, FRAMES + 1), np.zeros(FRAMES), np.full(FRAMES, 3.0)], axis=-1)
     np.testing.assert_allclose(found.joints_cam_m[:, WRIST], expected, atol=1e-9)
+
+
+def test_joints_may_be_given_in_frames_of_other_joints(recording: Recording, tmp_path: Path) -> None:
+    """A tree, as skeletons from suits have: the wrist in the elbow's frame, which is turned."""
+    path, stamps = tmp_path / "tree.mcap", recording.stamps_ns
+    turned = STORE["Quaternion"](x=0.0, y=0.0, z=1.0, w=0.0)  # by half a turn
+    with BagWriter(path) as bag:
+        for stamp_ns in [stamps[0] - 10**8, *stamps, stamps[-1] + 10**8]:
+            elbow = transform_msg(stamp_ns, recording.camera_frame, "left_elbow", np.array([1.0, 2.0, 3.0]))
+            elbow.transform.rotation = turned
+            wrist = transform_msg(stamp_ns, "left_elbow", "left_wrist", np.array([0.25, 0.0, 0.0]))
+            bag.write("/tf", STORE["TFMessage"](transforms=[elbow, wrist]), stamp_ns)
+    found = read(path, TruthSettings(tf="{joint}"), recording.detected)
+    assert found is not None and len(found.ids) == FRAMES
+    np.testing.assert_allclose(found.joints_cam_m[:, WRIST], np.tile([0.75, 2.0, 3.0], (FRAMES, 1)), atol=1e-9)
