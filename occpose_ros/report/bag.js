@@ -12,7 +12,7 @@ const runs = new Runs(data.runs, (run) => {
   }
   if (element("player")) element("player").hidden = !run.playback;
 }, (plotly, run) => {
-  moveCursors = drawCharts(plotly, element("charts"), run.charts, (seconds) => player?.seek(seconds));
+  moveCursors = drawCharts(plotly, element("charts"), run.charts, (seconds) => player?.goTo(seconds));
   if (player) moveCursors(player.seconds);
 });
 
@@ -20,9 +20,6 @@ const runs = new Runs(data.runs, (run) => {
 followLinks((asked) => {
   runs.show(Number(asked.get("run") ?? runs.shown));
   const seconds = Number(asked.get("t"));
-  if (!asked.has("t") || !Number.isFinite(seconds) || !player) return;
-  player.pause();
-  player.seek(seconds);
-  element("player").scrollIntoView({ block: "nearest" });
+  if (asked.has("t") && Number.isFinite(seconds)) player?.goTo(seconds);
 });
 whenRecoloured(() => player?.recolour());

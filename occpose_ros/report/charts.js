@@ -18,7 +18,8 @@ function drawCharts(plotly, box, charts, seek) {
   box.replaceChildren(...charts.map(figureOf));
   const cursors = charts.map((chart, n) => {
     const plot = box.children[n].querySelector(".plot");
-    plotly.newPlot(plot, chart.series.map((series) => traceOf(chart, series)), layoutOf(chart), { displayModeBar: false, responsive: true });
+    const traces = chart.series.map((series) => traceOf(chart, series));
+    plotly.newPlot(plot, traces, layoutOf(chart), { displayModeBar: false, responsive: true });
     if (chart.links) plot.on("plotly_click", ({ points }) => location.assign(chart.links[points[0].pointIndex]));
     return chart.clock ? cursorOn(plot, seek) : () => {};
   });
@@ -52,49 +53,57 @@ function plain(text) {
 function traceOf(chart, series) {
   const { colour, dash, symbol, shape } = looksOf(series);
   const name = plain(series.name);
-  const marker = { color: colour, pattern: { shape, fillmode: "overlay", fgcolor: readColours().paper, fgopacity: 0.55, size: 5, solidity: 0.3 } };
+  const points = { name, type: "scatter", x: series.x, y: series.y, marker: { symbol, size: 7, color: colour } };
+  const line = { line: { color: colour, dash, width: 2 }, connectgaps: false, hovertemplate: `${name}: %{y}<extra></extra>` };
+  const hatch = { shape, fillmode: "overlay", fgcolor: readColours().paper, fgopacity: 0.55, size: 5, solidity: 0.3 };
   const kinds = {
-    bars: { type: "bar", orientation: "h", y: series.x, x: series.y, marker, hovertemplate: `%{y}, ${name}: %{x} mm<extra></extra>` },
-    histogram: { type: "bar", x: series.x, y: series.y, marker: { color: colour }, hovertemplate: "%{x} ms: %{y}<extra></extra>" },
-    lines: { mode: "lines", x: series.x, y: series.y, line: { color: colour, dash, width: 2 }, hovertemplate: `${name}: %{y}<extra></extra>` },
-    steps: { mode: "lines+markers", x: series.x, y: series.y, line: { color: colour, dash, width: 2 }, marker: { symbol, size: 7, color: colour }, hovertemplate: `${name}: %{y}<extra></extra>` },
+    lines: { ...line, mode: "lines" },
+    steps: { ...line, mode: "lines+markers" },
+    dots: { mode: "markers", text: chart.names?.map(plain), hovertemplate: `%{text}<br>${name}: %{y} mm<extra></extra>` },
+    histogram: { type: "bar", hovertemplate: "%{x} ms: %{y}<extra></extra>" },
+    bars: {
+      type: "bar", orientation: "h", x: series.y, y: series.x, marker: { color: colour, pattern: hatch },
+      hovertemplate: `%{y}, ${name}: %{x} mm<extra></extra>`,
+    },
   };
-  if (chart.kind === "dots") {
-    return { name, mode: "markers", x: series.x, y: series.y, text: chart.names.map(plain), marker: { symbol, size: 8, color: colour }, hovertemplate: `%{text}<br>${name}: %{y} mm<extra></extra>` };
-  }
-  return { name, type: "scatter", connectgaps: false, ...kinds[chart.kind] };
+  return { ...points, ...kinds[chart.kind] };
 }
 
 function layoutOf(chart) {
   const colours = readColours();
   const axis = { gridcolor: colours.line, zeroline: false, automargin: false, fixedrange: true, rangemode: "tozero" };
+  const marks = { type: "line", yref: "paper", y0: 0, y1: 1, line: { color: colours.ink, width: 1.2, dash: "dot" } };
   const layout = {
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, margin: { ...MARGIN },
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, margin: { ...MARGIN }, bargap: 0.05,
     font: { family: "system-ui, sans-serif", size: 12.5, color: colours.ink },
     xaxis: { ...axis, title: { text: chart.x, standoff: 6 } },
     yaxis: { ...axis, title: { text: chart.y, standoff: 4 } },
     hovermode: "x unified",
     hoverlabel: { bgcolor: colours.paper, bordercolor: colours.line, font: { color: colours.ink } },
-    bargap: 0.05,
+    shapes: (chart.marks ?? []).map((x) => ({ ...marks, x0: x, x1: x })),
   };
-  if (chart.kind === "dots") {
-    layout.hovermode = "closest";
-    Object.assign(layout.xaxis, { rangemode: "normal", range: [0.3, chart.names.length + 0.7], showgrid: false, dtick: chart.names.length > 20 ? undefined : 1 });
-  }
-  if (chart.kind === "bars") {
+  LAYOUTS[chart.kind]?.(layout, chart);
+  return layout;
+}
+
+// What is particular to a kind of chart.
+const LAYOUTS = {
+  bars(layout) {
     Object.assign(layout, { hovermode: "closest", bargap: 0.25 });
     Object.assign(layout.yaxis, { autorange: "reversed", showgrid: false });
-    layout.margin.l = 104;
-  }
-  if (chart.kind === "steps") {
+    layout.margin.l = 104; // names of joints
+  },
+  dots(layout, { names }) {
+    layout.hovermode = "closest";
+    Object.assign(layout.xaxis, { rangemode: "normal", range: [0.3, names.length + 0.7], showgrid: false });
+    if (names.length <= 20) layout.xaxis.dtick = 1;
+  },
+  steps(layout, chart) {
     const ticks = chart.series[0].x;
     Object.assign(layout.xaxis, { type: "log", tickvals: ticks, ticktext: ticks.map(String), rangemode: "normal" });
     layout.yaxis.range = [0, highest(chart)];
-  }
-  layout.shapes = (chart.marks ?? []).map((x) => (
-    { type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line: { color: colours.ink, width: 1.2, dash: "dot" } }));
-  return layout;
-}
+  },
+};
 
 // Baselines that run away must not press the rest to the floor.
 function highest(chart) {

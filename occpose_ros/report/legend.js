@@ -39,6 +39,6 @@ function dotSample({ colour, symbol }) {
 const HATCHES = { "": "", "/": "M4 12L12 0M12 12L20 0M20 12L28 0", ".": "M5 6h2M13 6h2M21 6h2" };
 
 function barSample({ colour, shape }) {
-  const paper = readColours().paper;
-  return sample([["rect", { width: 28, height: 12, fill: colour }], ["path", { d: HATCHES[shape], stroke: paper, "stroke-width": 1.5 }]]);
+  const hatch = { d: HATCHES[shape], stroke: readColours().paper, "stroke-width": 1.5 };
+  return sample([["rect", { width: 28, height: 12, fill: colour }], ["path", hatch]]);
 }

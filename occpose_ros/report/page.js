@@ -1,5 +1,7 @@
 // What all scripts of a page share. They run as one module, in the order in which Python names them.
 
+const COLOURS = "ink faint paper line measured filled truth third fourth grid shadow halo".split(" ");
+
 function element(id) {
   return document.getElementById(id);
 }
@@ -12,8 +14,7 @@ function clock(seconds) {
 // The page's colours by name, as they are now: light or dark.
 function readColours() {
   const style = getComputedStyle(document.documentElement);
-  const names = ["ink", "faint", "paper", "line", "measured", "filled", "truth", "third", "fourth", "grid", "shadow", "halo"];
-  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+  return Object.fromEntries(COLOURS.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
 // Tell what the address says after #, now and whenever a link within the page is followed, also the same one again.
@@ -31,10 +32,13 @@ function whenRecoloured(then) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", then);
 }
 
-// plotly, which the page carries compressed: it is unpacked after the rest can be seen.
+// plotly, which the page carries compressed: it is unpacked after the rest can be seen. Null if the browser cannot.
 async function loadPlotly() {
-  const packed = document.getElementById("plotly").textContent;
-  const bytes = bytesOf(packed);
+  if (!window.DecompressionStream) {
+    element("charts").textContent = "The charts need a browser of 2023 or newer.";
+    return null;
+  }
+  const bytes = bytesOf(element("plotly").textContent);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   const script = document.createElement("script");
   script.textContent = await new Response(stream).text();

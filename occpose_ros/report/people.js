@@ -97,6 +97,13 @@ class People {
     return shares;
   }
 
+  // In how many frames each track is.
+  framesOf() {
+    const frames = this.ids.map(() => 0);
+    for (const track of this.track) frames[track]++;
+    return frames;
+  }
+
   // The box around everybody's pelvis in a frame, [low x, high x, low y, high y]; null if nobody is there.
   pelvisBox(frame) {
     const rows = range(this.first_row[frame], this.first_row[frame + 1]);

@@ -20,9 +20,10 @@ class Player {
     this.timeline.show(people, moments);
     element("seek").max = people.end;
     element("said").textContent = [
-      "A row a person below the scene: orange as high as the share of joints that are not measured; triangles mark the moments of the list.",
-      people.every > 1 ? `The recording is long: every ${people.every}th frame is here, and people move straight between those.` : "",
-      this.timeline.left ? `${this.timeline.left} people who are there for a shorter time have no row.` : "",
+      "Below the scene a row a person, orange as high as the share of joints that are not measured;",
+      "triangles mark the moments of the list.",
+      this.timeline.left ? `${this.timeline.left} who are there for a shorter time have no row.` : "",
+      people.every > 1 ? `The recording is long: one frame in ${people.every} is here, with straight ways between.` : "",
     ].join(" ");
     element("truth").textContent = truth;
     document.querySelector("[data-layer=truth]").closest("label").hidden = !people.truth;
@@ -43,6 +44,13 @@ class Player {
   seek(seconds) {
     this.seconds = Math.min(Math.max(seconds, 0), this.people.end);
     this.draw();
+  }
+
+  // Where links and charts lead: that moment, and the scene in sight.
+  goTo(seconds) {
+    this.pause();
+    this.seek(seconds);
+    this.stage.canvas.scrollIntoView({ block: "nearest" });
   }
 
   step(frames) {
@@ -103,16 +111,34 @@ class Player {
     steer(element("stage"), this.orbit, redraw);
     new ResizeObserver(redraw).observe(element("stage"));
     element("play").addEventListener("click", () => this.toggle());
-    element("seek").addEventListener("input", (event) => { this.pause(); this.seek(event.target.valueAsNumber); });
-    element("speed").addEventListener("change", (event) => { this.speed = Number(event.target.value); });
+    element("seek").addEventListener("input", (event) => {
+      this.pause();
+      this.seek(event.target.valueAsNumber);
+    });
+    element("speed").addEventListener("change", (event) => {
+      this.speed = Number(event.target.value);
+    });
     for (const button of document.querySelectorAll("[data-view]")) {
       button.addEventListener("click", () => this.view(button.dataset.view));
     }
     for (const box of document.querySelectorAll("[data-layer]")) {
-      box.addEventListener("change", () => { this.stage.layers[box.dataset.layer] = box.checked; redraw(); });
+      box.addEventListener("change", () => {
+        this.stage.layers[box.dataset.layer] = box.checked;
+        redraw();
+      });
     }
-    const keys = { " ": () => this.toggle(), k: () => this.toggle(), ",": () => this.step(-1), ".": () => this.step(1),
-      j: () => this.seek(this.seconds - 1), l: () => this.seek(this.seconds + 1) };
+    this.#wireKeys();
+  }
+
+  #wireKeys() {
+    const keys = {
+      " ": () => this.toggle(),
+      k: () => this.toggle(),
+      j: () => this.seek(this.seconds - 1),
+      l: () => this.seek(this.seconds + 1),
+      ",": () => this.step(-1),
+      ".": () => this.step(1),
+    };
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("a, button, select, input")) return;
       if (!keys[event.key]) return;

@@ -2,26 +2,24 @@
 
 function makeSortable(table) {
   const heads = [...table.tHead.rows[0].cells];
+  const body = table.tBodies[0];
   heads.forEach((head, column) => head.firstChild.addEventListener("click", () => {
-    const order = head.ariaSort === "descending" ? "ascending" : head.ariaSort === "ascending" ? "descending" : null;
-    sortBy(table.tBodies[0], column, order ?? (isNumeric(table, column) ? "descending" : "ascending"), head);
-    heads.filter((other) => other !== head).forEach((other) => { other.ariaSort = null; });
+    const turned = { ascending: "descending", descending: "ascending" }[head.ariaSort];
+    const order = turned ?? (isNumeric(body, column) ? "descending" : "ascending");
+    sortBy(body, column, order);
+    for (const other of heads) other.ariaSort = other === head ? order : null;
   }));
 }
 
-function isNumeric(table, column) {
-  return table.tBodies[0].rows[0]?.cells[column].className === "number";
+function isNumeric(body, column) {
+  return body.rows[0]?.cells[column].className === "number";
 }
 
-function sortBy(body, column, order, head) {
-  const key = (row) => row.cells[column].textContent;
+function sortBy(body, column, order) {
+  const text = (row) => row.cells[column].textContent;
+  const number = (row) => Number.parseFloat(text(row));
   const up = order === "ascending" ? 1 : -1;
-  const rows = [...body.rows].sort((a, b) => {
-    const [x, y] = [Number.parseFloat(key(a)), Number.parseFloat(key(b))];
-    if (body.rows[0].cells[column].className !== "number") return up * key(a).localeCompare(key(b), undefined, { numeric: true });
-    if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y); // unknown ones last
-    return up * (x - y);
-  });
-  body.append(...rows);
-  head.ariaSort = order;
+  const byName = (a, b) => up * text(a).localeCompare(text(b), undefined, { numeric: true });
+  const byNumber = (a, b) => Number.isNaN(number(a)) - Number.isNaN(number(b)) || up * (number(a) - number(b)); // unknown: last
+  body.append(...[...body.rows].sort(isNumeric(body, column) ? byNumber : byName));
 }

@@ -5,6 +5,7 @@
 
 const BONE_M = 0.055;
 const HEAD_M = 0.115;
+const LABEL_PX = 20;
 
 class Stage {
   constructor(canvas, skeleton, orbit) {
@@ -71,8 +72,9 @@ class Stage {
     context.strokeStyle = this.colours.shadow;
     context.beginPath();
     let width = 0;
+    const below = person.joints.map(([x, y], joint) => (person.unknown(joint) ? null : orbit.project([x, y, 0])));
     for (const [from, to] of this.bones) {
-      const a = orbit.project([...person.joints[from].slice(0, 2), 0]), b = orbit.project([...person.joints[to].slice(0, 2), 0]);
+      const [a, b] = [below[from], below[to]];
       if (!a || !b) continue;
       context.moveTo(a.x, a.y);
       context.lineTo(b.x, b.y);
@@ -96,7 +98,8 @@ class Stage {
   // What a person is made of, each with its depth, to be drawn from the farthest to the nearest.
   #parts(person) {
     const points = person.joints.map((joint) => this.orbit.project(joint));
-    const shows = (joint) => points[joint] && !person.unknown(joint) && this.layers[person.filled(joint) ? "filled" : "measured"];
+    const layer = (joint) => this.layers[person.filled(joint) ? "filled" : "measured"];
+    const shows = (joint) => points[joint] && !person.unknown(joint) && layer(joint);
     const parts = [];
     for (const [from, to] of this.bones) {
       const isHead = this.head.includes(from) && this.head.includes(to);
@@ -108,7 +111,9 @@ class Stage {
     const [nose, top] = this.head;
     if (shows(nose) && points[top]) parts.push(this.#headPart(between(points[nose], points[top]), person.filled(nose)));
     if (this.layers.sigma) {
-      points.forEach((point, joint) => { if (shows(joint)) parts.push(this.#sigmaPart(point, person.sigma(joint), person.filled(joint))); });
+      points.forEach((point, joint) => {
+        if (shows(joint)) parts.push(this.#sigmaPart(point, person.sigma(joint), person.filled(joint)));
+      });
     }
     if (this.layers.truth && person.truth) parts.push(...this.#truthParts(person.truth));
     return parts;
@@ -122,9 +127,13 @@ class Stage {
       this.context.lineCap = "butt";
       for (const { end } of halves) this.#stroke(end, middle, this.colours.halo, width + 2.5);
       this.context.lineCap = "round";
-      for (const { end, filled } of halves) this.#stroke(end, middle, this.colours[filled ? "filled" : "measured"], width);
+      for (const { end, filled } of halves) this.#stroke(end, middle, this.#colourOf(filled), width);
       for (const { end, filled } of halves) if (filled) this.#stroke(end, middle, this.colours.halo, width * 0.42);
     } };
+  }
+
+  #colourOf(filled) {
+    return filled ? this.colours.filled : this.colours.measured;
   }
 
   #stroke(a, b, colour, width) {
@@ -142,7 +151,7 @@ class Stage {
       const { context } = this;
       const radius = Math.max(3, HEAD_M * centre.scale);
       disc(context, centre, radius + 1, this.colours.halo);
-      disc(context, centre, radius, this.colours[filled ? "filled" : "measured"]);
+      disc(context, centre, radius, this.#colourOf(filled));
       if (filled) disc(context, centre, radius * 0.8, this.colours.halo);
     } };
   }
@@ -150,7 +159,7 @@ class Stage {
   #sigmaPart(point, sigma, filled) {
     return { depth: point.depth + 0.3, draw: () => {
       this.context.globalAlpha = 0.13;
-      disc(this.context, point, sigma * point.scale, this.colours[filled ? "filled" : "measured"]);
+      disc(this.context, point, sigma * point.scale, this.#colourOf(filled));
       this.context.globalAlpha = 1;
     } };
   }
@@ -176,25 +185,31 @@ class Stage {
     context.textBaseline = "middle";
     const placed = [];
     for (const person of people) {
-      const highest = person.joints.reduce((a, b) => (b[2] > a[2] ? b : a));
-      const at = orbit.project([highest[0], highest[1], highest[2] + 0.2]);
-      if (!at) continue;
+      const known = person.joints.filter((_, joint) => !person.unknown(joint));
+      const [x, y, z] = known.reduce((a, b) => (b[2] > a[2] ? b : a), known[0] ?? [0, 0, 0]);
+      const at = orbit.project([x, y, z + 0.2]);
+      if (!at || !known.length) continue;
       const text = `${person.id || "?"}${person.predicted ? " (hidden)" : ""}`;
       const label = { text, width: context.measureText(text).width + 12, x: at.x, y: at.y - 10 };
-      while (placed.some((other) => Math.abs(other.y - label.y) < 21 && Math.abs(other.x - label.x) < (other.width + label.width) / 2)) label.y -= 4;
+      while (placed.some((other) => covers(other, label))) label.y -= 4;
       placed.push(label);
     }
     for (const { text, width, x, y } of placed) {
       context.fillStyle = this.colours.paper;
       context.globalAlpha = 0.85;
       context.beginPath();
-      context.roundRect(x - width / 2, y - 10, width, 20, 6);
+      context.roundRect(x - width / 2, y - LABEL_PX / 2, width, LABEL_PX, 6);
       context.fill();
       context.globalAlpha = 1;
       context.fillStyle = this.colours.ink;
       context.fillText(text, x, y + 0.5);
     }
   }
+}
+
+function covers(label, other) {
+  const apart = (label.width + other.width) / 2;
+  return Math.abs(label.x - other.x) < apart && Math.abs(label.y - other.y) < LABEL_PX + 1;
 }
 
 function between(a, b) {

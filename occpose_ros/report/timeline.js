@@ -10,7 +10,10 @@ class Timeline {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
     const seekTo = (event) => seek(this.secondsAt(event.offsetX));
-    canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); seekTo(event); });
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      seekTo(event);
+    });
     canvas.addEventListener("pointermove", (event) => { if (event.buttons) seekTo(event); });
   }
 
@@ -18,13 +21,11 @@ class Timeline {
   show(people, moments) {
     this.people = people;
     this.moments = moments;
-    const presence = people.ids.map((id, track) => {
-      const shares = people.hiddenShare(track);
-      return { id, shares, frames: shares.filter((share) => share !== null).length };
-    });
-    const longest = [...presence].sort((a, b) => b.frames - a.frames).slice(0, MOST_ROWS);
-    this.rows = presence.filter((row) => longest.includes(row) && row.frames);
-    this.left = presence.length - this.rows.length;
+    const frames = people.framesOf();
+    const tracks = frames.map((_, track) => track).filter((track) => frames[track]);
+    const longest = [...tracks].sort((a, b) => frames[b] - frames[a]).slice(0, MOST_ROWS).sort((a, b) => a - b);
+    this.rows = longest.map((track) => ({ id: people.ids[track], shares: people.hiddenShare(track) }));
+    this.left = tracks.length - this.rows.length;
     this.canvas.style.height = `${this.rows.length * ROW_PX + 14}px`;
   }
 
