@@ -28,7 +28,7 @@ _LABEL_HEIGHT_M = 0.12
 _LABEL_STEP_M = 0.01  # a label that has moved by less stays
 _MOST_LABELS = 20  # that move in one image
 _GROUND_M = 20.0
-_LIGHT, _LIGHT_FROM_ABOVE = 2.0, 1.2
+_LIGHT, _LIGHT_FROM_ABOVE = 1.5, 0.8
 _BELOW_CAMERA_M = 1.0  # of the grid, where nobody knows where the ground is
 
 

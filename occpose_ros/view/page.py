@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from viser import ViserServer
 
 _SLOW_S = 0.5  # how often words change: people's heights, the status
-# From where people are looked at at first: a little behind and above the camera that sees them.
-_EYE_CAM_M = np.array([1.2, -0.9, -0.8])
+# From where people are looked at at first: a little behind and above the camera that sees them, and past them, for the
+# panel is on the right.
+_EYE_CAM_M = np.array([1.6, -1.4, -1.6])
 _FOV_RAD = 0.9
-_FOCUS_CAM_M = np.array([0.0, 0.4, 4.0])
+_PAST_CAM_M = np.array([0.7, 0.0, 0.0])
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|])")
 
 _Place = tuple[Camera | None, Transform, Transform | None]
@@ -36,7 +37,7 @@ class Page:
         self._server = server
         self._source = source
         self._frames = frames
-        ground = "Ground" if frames.shown_frame else "Grid, 1 m below the camera"
+        ground = "Ground" if frames.shown_frame else "1 m below camera"
         self._panel = Panel(server.gui, source.title, source.playback, ground)
         self._nodes = SceneNodes(server.scene)
         self._drawn: tuple[Moment | None, Shown, frozenset[str]] | None = None
@@ -85,9 +86,9 @@ class Page:
         scene = scene_of(moment.people, shown_from_msg, hidden_ids)
         self._nodes.set_people(scene.layers, scene.labels)
         self._place(moment.camera, shown_from_msg, self._frames.shown_from_ground(stamp_ns, transforms))
-        if not self._focused:
+        if not self._focused and len(moment.people.ids):
             self._focused = True
-            self._focus(shown_from_msg)
+            self._focus(shown_from_msg, moment.people.joints_m.mean(axis=(0, 1)))
 
     def _place(self, camera: Camera | None, shown_from_camera: Transform, shown_from_ground: Transform | None) -> None:
         """Draw camera and ground, unless they are where they were: most stand still."""
@@ -97,9 +98,10 @@ class Page:
             self._nodes.set_ground(shown_from_ground)
             self._placed = now
 
-    def _focus(self, shown_from_camera: Transform) -> None:
-        """Look where the camera looks, now and after `Reset view`."""
-        eye_m, focus_m = (tuple(shown_from_camera.apply(point_m).tolist()) for point_m in (_EYE_CAM_M, _FOCUS_CAM_M))
+    def _focus(self, shown_from_camera: Transform, people_cam_m: np.ndarray) -> None:
+        """Look at the middle of the people, now and after `Reset view`."""
+        looked_m = (_EYE_CAM_M, people_cam_m + _PAST_CAM_M)
+        eye_m, focus_m = (tuple(shown_from_camera.apply(point_m).tolist()) for point_m in looked_m)
         cameras: list[Any] = [client.camera for client in self._server.get_clients().values()]
         for camera in (self._server.initial_camera, *cameras):
             camera.position, camera.look_at, camera.fov = eye_m, focus_m, _FOV_RAD

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _SWITCHES = {
     "measured": "Measured (blue)",
     "filled": "Filled (orange)",
-    "sigma": "Uncertainty (one sigma)",
+    "sigma": "One sigma",
     "names": "Names",
     "camera": "Camera",
     "ground": "Ground",
@@ -25,6 +25,7 @@ _ICONS: dict[bool, Any] = {True: "player-pause", False: "player-play"}  # by whe
 _SHOW = "show"
 _STEP_S = 0.01
 _SLIDER_EVERY_S = 0.1
+_MOVING_S = 0.4  # after a user's last move of the slider
 _GONE_S = 5.0  # after which somebody who is not there leaves the list
 
 
@@ -49,7 +50,8 @@ class Transport:
             self._speed = gui.add_dropdown("Speed", list(_SPEED_TEXTS), initial_value="1 x")
             self._repeat = gui.add_checkbox("Repeat", initial_value=False)
         self._told_s = self._slider.value
-        self._told_at_s = time.monotonic()
+        self._tell_at_s = 0.0
+        self._moved = False
 
     def poll(self) -> None:
         """Do what the user wants, and show where that is."""
@@ -62,15 +64,20 @@ class Transport:
         if self._slider.value != self._told_s:  # not what we said: the user moved it
             self._told_s = self._slider.value
             playback.seek(self._told_s)
+            self._moved, self._tell_at_s = True, time.monotonic() + _MOVING_S
         self._tell()
 
     def _tell(self) -> None:
+        """The button says what it does; the slider follows, but not while the user moves it."""
         playing, now_s = self._playback.playing, time.monotonic()
         self._button.label = "Pause" if playing else "Play"
         self._button.icon = _ICONS[playing]
-        if not playing or now_s - self._told_at_s >= _SLIDER_EVERY_S:
-            self._told_at_s = now_s
-            self._slider.value = round(self._playback.tick() / _STEP_S) * _STEP_S
+        if now_s >= self._tell_at_s:
+            self._tell_at_s = now_s + _SLIDER_EVERY_S
+            place_s = round(self._playback.tick() / _STEP_S) * _STEP_S
+            if self._moved:  # what was on its way to the page meanwhile has moved its slider back: tell it in any case
+                self._moved, self._slider.value = False, abs(place_s - _STEP_S)
+            self._slider.value = place_s
             self._told_s = self._slider.value
 
 
@@ -118,7 +125,7 @@ class Panel:
 
     def __init__(self, gui: GuiApi, title: str, playback: Playback | None, ground: str) -> None:
         gui.set_panel_label(f"occpose: {title}")
-        gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False)
+        gui.configure_theme(dark_mode=True, control_width="small", show_logo=False, show_share_button=False)
         self._status = gui.add_markdown("")
         self._transport = Transport(gui, playback) if playback else None
         texts = _SWITCHES | {"ground": ground}

@@ -109,7 +109,7 @@ def test_people_and_their_camera_are_there(bag: Shown) -> None:
     np.testing.assert_allclose(np.unique(nodes["/sigma/FILLED"]["batched_scales"]), [0.15])
     assert nodes["/camera"]["points"].size == 8 * 2 * 3
     assert {node["text"] for name, node in nodes.items() if name.startswith("/names/")} == {"walker", "1"}
-    assert {"walker: 1.75 m", "1: 1.75 m", "Grid, 1 m below the camera"} <= set(bag.client.labels())
+    assert {"walker: 1.75 m", "1: 1.75 m", "1 m below camera"} <= set(bag.client.labels())
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_people_and_their_camera_are_there(bag: Shown) -> None:
         pytest.param(
             "Filled (orange)", (2 * JOINTS - 1, 0), ["/joints/FILLED", "/bones/FILLED", "/sigma/FILLED"], id="filled"
         ),
-        pytest.param("Uncertainty (one sigma)", (2 * JOINTS - 1, 1), ["/sigma/MEASURED", "/sigma/FILLED"], id="sigma"),
+        pytest.param("One sigma", (2 * JOINTS - 1, 1), ["/sigma/MEASURED", "/sigma/FILLED"], id="sigma"),
         pytest.param("Camera", (2 * JOINTS - 1, 1), ["/camera"], id="camera"),
-        pytest.param("Grid, 1 m below the camera", (2 * JOINTS - 1, 1), ["/ground"], id="ground"),
+        pytest.param("1 m below camera", (2 * JOINTS - 1, 1), ["/ground"], id="ground"),
         pytest.param(
             "walker: 1.75 m", (JOINTS, 0), ["/joints/FILLED", "/bones/FILLED", "/sigma/FILLED"], id="somebody"
         ),
