@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from occpose_core.metrics import masked_mean
 from occpose_core.skeleton import H36M17
 from occpose_core.types import Origin
 from occpose_ros.report.report_run import ReportRun
@@ -63,8 +62,9 @@ def _time_chart(score: Score, begin_ns: int) -> Chart:
     middle = numbers((edges[:-1] + edges[1:]) / 2, 2)
 
     def mean_mm(name: str, role: str, values_m: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
-        means = [masked_mean(values_m[bin_of == b], mask[bin_of == b]) * MM_PER_M for b in range(count)]
-        return _series(name, role, middle, means)
+        sums = np.bincount(bin_of, np.where(mask, values_m, 0.0).sum(axis=1), count)
+        counts = np.bincount(bin_of, mask.sum(axis=1), count)
+        return _series(name, role, middle, MM_PER_M * sums / np.where(counts > 0, counts, np.nan))
 
     if pairs.has_truth.any():
         title, y, groups = "Error over time", "MPJPE, mm", pairs.groups

@@ -55,9 +55,10 @@ def test_every_message_file_is_generated(source: Path) -> None:
 
 
 @pytest.mark.parametrize("package", ["occpose_core", "occpose_ros"])
-def test_build_installs_every_module(installed: Path, source: Path, package: str) -> None:
-    modules = {path.relative_to(source) for path in (source / package).rglob("*.py")}
-    assert {module for module in modules if not (python_dir(installed) / module).is_file()} == set()
+def test_build_installs_every_module_and_what_pages_are_made_of(installed: Path, source: Path, package: str) -> None:
+    kinds = (".py", ".css", ".html", ".js")
+    files = {path.relative_to(source) for path in (source / package).rglob("*.*") if path.suffix in kinds}
+    assert {file for file in files if not (python_dir(installed) / file).is_file()} == set()
 
 
 def test_build_installs_every_file_of_the_shared_rooms(installed: Path, source: Path) -> None:
