@@ -1,5 +1,5 @@
 // Draws the scene: ground, recording camera, people. A 2D canvas shows some hundred strokes at every refresh of the
-// screen, without WebGL; plotly's 3D scatter shows a fifth as many frames (tests/browser/measure_playback.py) and has
+// screen, without WebGL; plotly's 3D scatter shows a quarter as many frames or less (tests/browser/measure_playback.py) and has
 // no edges, rings and shadows.
 // Measured halves of bones are solid, filled ones hollow, so that they differ without colour too.
 
