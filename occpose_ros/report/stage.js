@@ -1,6 +1,6 @@
 // Draws the scene: ground, recording camera, people. A 2D canvas shows some hundred strokes at every refresh of the
-// screen, without WebGL; plotly's 3D scatter shows a quarter as many frames or less (tests/browser/measure_playback.py) and has
-// no edges, rings and shadows.
+// screen, without WebGL; plotly's 3D scatter shows a quarter as many frames or less, and has no edges, rings and
+// shadows (tests/browser/measure_playback.py).
 // Measured halves of bones are solid, filled ones hollow, so that they differ without colour too.
 
 const BONE_M = 0.055;

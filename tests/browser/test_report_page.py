@@ -21,7 +21,7 @@ SAMPLE = Path(__file__).parents[2] / "samples" / "two_people.mcap"
 WIDTHS = (360, 390, 1280)
 # Until plotly has drawn all charts anew for the window.
 FITTED = """(plots) => new Promise((then) => {
-  const fits = (plot) => plot.querySelector(".main-svg").clientWidth <= plot.clientWidth;
+  const fits = (plot) => Math.abs(plot.querySelector(".main-svg").clientWidth - plot.clientWidth) < 2;
   const look = () => (plots.every(fits) ? then() : requestAnimationFrame(look));
   look();
 })"""
