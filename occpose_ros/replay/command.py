@@ -50,6 +50,7 @@ from occpose_ros.replay.tables import baseline_tables, report_tables
 from occpose_ros.replay.topics import add_source_arguments, source_settings
 from occpose_ros.replay.work_list import Task, WorkList, make_work_list, refuse_other_report
 from occpose_ros.report.pooled import pooled_page
+from occpose_ros.scoring.truth import TruthSettings
 from occpose_ros.scoring.truth_settings import add_truth_arguments, truth_settings
 
 
@@ -112,7 +113,7 @@ def _settings(args: argparse.Namespace) -> ReplaySettings:
         config = replace(config, target_height_m=args.height)
     return ReplaySettings(
         source=source,
-        truth=truth_settings(args),
+        truth=_truth(args),
         models=tuple(_absolute(model) for model in models),
         backend=backend,
         image_model=_absolute(image_model),
@@ -122,6 +123,12 @@ def _settings(args: argparse.Namespace) -> ReplaySettings:
         config=config,
         markers=args.markers,
     )
+
+
+def _truth(args: argparse.Namespace) -> TruthSettings:
+    truth = truth_settings(args)
+    joints_file, npz = (path and path.absolute() for path in (truth.joints_file, truth.npz))
+    return replace(truth, joints_file=joints_file, npz=npz)
 
 
 def _absolute(model: str) -> str:
@@ -170,7 +177,7 @@ def _checked(args: argparse.Namespace) -> _Run:
 
 def _outcomes(tasks: Sequence[Task], wanted: _Run) -> Iterator[Outcome]:
     """What becomes of each bag."""
-    with display(tasks) as shown:
+    with display(tasks, alone=len(wanted.bags) == 1) as shown:
         for event in _events(tasks, wanted, shown):
             shown.show(event)
             if not isinstance(event, Step):
@@ -194,6 +201,8 @@ def _report(wanted: _Run, work: WorkList, outcomes: Sequence[Outcome]) -> int:
     """Write what is over all bags and print it; the exit code."""
     results = [outcome for outcome in outcomes if isinstance(outcome, BagResult)]
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    if len(wanted.bags) == len(failures) == 1:
+        raise ReplayError(failures[0].reason)
     if not results:
         raise ReplayError(f"none of the {len(failures)} bags could be replayed; the reasons are above")
     report: dict[str, Any] = make_report(wanted.settings.described, results, failures)
@@ -215,13 +224,13 @@ def _report(wanted: _Run, work: WorkList, outcomes: Sequence[Outcome]) -> int:
 
 def _written(wanted: _Run, work: WorkList, report: Mapping[str, Any]) -> Iterator[Path]:
     """Write what is over all bags; yields that, and what was written for a single bag before."""
-    reports = [] if wanted.args.json is None else [wanted.args.json]
+    reports = [wanted.out / REPORT, *([] if wanted.args.json is None else [wanted.args.json])]
     if len(wanted.bags) > 1:
         make_folder(wanted.out)
         write_atomically(wanted.out / PAGE, pooled_page(report).encode(), force=True)
         yield wanted.out / PAGE
     elif work.todo:
         yield from (wanted.out / name for name in result_files(wanted.settings.labels) if name != REPORT)
-    for path in (wanted.out / REPORT, *reports):
+    for path in {path.resolve(): path for path in reports}.values():
         write_json(path, report, force=True)
         yield path

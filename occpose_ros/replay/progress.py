@@ -116,10 +116,10 @@ class _Nothing:
 
 
 @contextlib.contextmanager
-def display(tasks: Sequence[Task]) -> Iterator[Display]:
-    """What shows, on stderr, how far these bags are."""
+def display(tasks: Sequence[Task], *, alone: bool) -> Iterator[Display]:
+    """What shows, on stderr, how far these bags are. alone: there is one bag, and was no other."""
     if not sys.stderr.isatty() or not tasks:
-        yield _Lines(tasks) if len(tasks) > 1 else _Nothing()
+        yield _Nothing() if alone else _Lines(tasks)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

@@ -139,9 +139,12 @@ def test_a_corrupt_bag_is_reported_and_stops_nobody(
     others = answers(replayed)
     del others["part_2/output.mcap"]
     assert answers(tmp_path / "out") == others
-    # Mended, they are all that is left to do.
-    shutil.copy(recordings / "part_2.mcap", mine / "part_2.mcap")
+    # One that is left to do is reported alike.
     (mine / "part_6.mcap").unlink()
+    assert main(["replay", str(mine), "--out", str(tmp_path / "out"), *OCCLUDED]) == 1
+    assert "part_2: failed: " in capsys.readouterr().err
+    # Mended, it is all that is left to do.
+    shutil.copy(recordings / "part_2.mcap", mine / "part_2.mcap")
     assert main(["replay", str(mine), "--out", str(tmp_path / "out"), *OCCLUDED]) == 0
     assert "5 of 6 bags were done already" in capsys.readouterr().out
     assert answers(tmp_path / "out") == answers(replayed)

@@ -88,6 +88,9 @@ def test_a_bag_that_fails_there_is_reported_and_stops_nobody(
     said = capsys.readouterr().err
     assert "part_9: failed: " in said and "not a readable ROS 2 bag" in said and "1 of 5 bags failed: part_9" in said
     assert len(answers(tmp_path / "out")) == BAGS
+    assert replayed(mine / "part_9.mcap", tmp_path / "alone", "--ray", cluster.address) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "not a readable ROS 2 bag" in said
 
 
 def free_port() -> int:
