@@ -46,6 +46,7 @@ class BagSource:
         self._newest: Record | None = None
         self._moment: tuple[Record, Moment] | None = None
         self._looked_s = time.monotonic()
+        self._damage = ""
 
     def __enter__(self) -> BagSource:
         bag = self._bag.__enter__()
@@ -75,7 +76,7 @@ class BagSource:
         """Read on from a little before that time: the answers of that moment, and TF around it."""
         before_ns = _TF_NS if self._with_tf else _STALE_NS
         self._reached_ns = stamp_ns
-        self._newest = None
+        self._newest, self._damage = None, ""
         self.transforms.clear()
         self._records = self._bag.records(self._topics, max(stamp_ns - before_ns, self._bag.begin_ns))
         self._next = next(self._records, None)
@@ -91,17 +92,26 @@ class BagSource:
     def moment(self) -> Moment | None:
         """The newest answer of the place that the playback has reached. See Source."""
         now_ns = self._bag.begin_ns + round(self._playback.tick() * NANOSECONDS)
-        if now_ns < self._reached_ns or now_ns > self._reached_ns + _TF_NS + _STALE_NS:
-            self._go_to(now_ns)
-        self._reached_ns = now_ns
-        while self._next is not None and self._next.stamp_ns <= now_ns:
-            self._hear(self._next)
-            self._next = next(self._records, None)
+        try:
+            self._read_until(now_ns)
+        except BagError as error:  # the rest of the bag may be whole: the user can go there
+            self._damage, self._next = str(error), None
+            self._playback.pause()
         if self._newest is None or now_ns - self._newest.stamp_ns > _STALE_NS:
             return None
         if self._moment is None or self._moment[0] is not self._newest:
             self._moment = self._newest, moment_of(self._bag.unpack(self._newest), self._cameras)
         return self._moment[1]
+
+    def _read_until(self, stamp_ns: int) -> None:
+        """Read on to that time, from elsewhere if that is not near."""
+        far = not self._reached_ns <= stamp_ns <= self._reached_ns + _TF_NS + _STALE_NS
+        if far or (self._damage and stamp_ns != self._reached_ns):
+            self._go_to(stamp_ns)
+        self._reached_ns = stamp_ns
+        while self._next is not None and self._next.stamp_ns <= stamp_ns:
+            self._hear(self._next)
+            self._next = next(self._records, None)
 
     def _hear(self, record: Record) -> None:
         if record.topic == self._topic:
@@ -113,4 +123,4 @@ class BagSource:
 
     def status(self) -> str:
         """See Source."""
-        return f"{self._topic} of {self.title}"
+        return self._damage or f"{self._topic} of {self.title}"

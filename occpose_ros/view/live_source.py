@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import deque
@@ -51,28 +52,36 @@ class LiveSource:
 
     def __enter__(self) -> LiveSource:
         tf_class = message_class(TF_TYPE) if self._with_tf else None
-        self._context = rclpy.Context()
-        rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node("occpose_view", context=self._context)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-        try:
-            if self._topic is not None:
-                self._topic = self._node.resolve_topic_name(self._topic)
-            if tf_class is not None:
-                self._hear_tf(tf_class)
-            self._look()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+        with contextlib.ExitStack() as stack:
+            try:
+                self._join(stack, tf_class)
+            except RuntimeError as error:  # RCLError is one
+                raise ViewError(
+                    f"ROS refuses ({error}): check ROS_DOMAIN_ID, RMW_IMPLEMENTATION and the name of the topic"
+                ) from None
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._executor.shutdown()
-        self._node.destroy_node()
-        self._context.try_shutdown()
+        self._stack.close()
+
+    def _join(self, stack: contextlib.ExitStack, tf_class: Any) -> None:
+        """Join the graph; the stack takes what is to be left."""
+        context = rclpy.Context()
+        rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+        stack.callback(context.try_shutdown)
+        self._node = rclpy.create_node("occpose_view", context=context)
+        stack.callback(self._node.destroy_node)
+        self._executor = SingleThreadedExecutor(context=context)
+        stack.callback(self._executor.shutdown)
+        self._executor.add_node(self._node)
+        if self._topic is not None:
+            self._topic = self._node.resolve_topic_name(self._topic)
+        if tf_class is not None:
+            self._hear_tf(tf_class)
+        self._look()
 
     def _hear_tf(self, tf_class: Any) -> None:
         for topic, qos, static in (("/tf", QoSProfile(depth=100), False), ("/tf_static", _LATCHED, True)):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from occpose_core.errors import OccposeError
 from occpose_core.skeleton import H36M17
@@ -107,6 +108,61 @@ def test_it_ends_when_the_bag_vanishes(tmp_path: Path, monkeypatch: pytest.Monke
         shutil.rmtree(folder)
         with pytest.raises(OccposeError, match="is gone"):
             source.wait(0.0)
+
+
+def test_damage_in_the_middle_stops_there_and_the_rest_can_be_seen(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "bag.mcap", steadily(8.0), people=60)
+    content = bytearray(path.read_bytes())
+    middle = slice(len(content) // 2, len(content) // 2 + 2000)
+    content[middle] = bytes(2000)
+    path.write_bytes(content)
+    with opened(path) as (source, playback):
+        assert source.moment() is not None
+        playback.play()
+        reached_s = next(s for s in np.arange(0.0, 8.0, 0.25) if _damaged_at(source, playback, float(s)))
+        assert 1.0 < reached_s < 7.0 and not playback.playing
+        assert "not a readable ROS 2 bag" in source.status()
+        for place_s in (0.5, 7.9):
+            playback.seek(place_s)
+            assert walker_x_m(source.moment()) == pytest.approx(place_s, abs=0.04)
+            assert "a bag" in source.status()
+
+
+def _damaged_at(source: BagSource, playback: Playback, place_s: float) -> bool:
+    playback.seek(place_s)
+    source.moment()
+    return "not a readable" in source.status()
+
+
+@pytest.mark.parametrize(
+    ("plugin", "compression"),
+    [
+        pytest.param(StoragePlugin.SQLITE3, None, id="sqlite3"),
+        pytest.param(StoragePlugin.SQLITE3, CompressionMode.MESSAGE, id="sqlite3-messages-compressed"),
+        pytest.param(StoragePlugin.SQLITE3, CompressionMode.FILE, id="sqlite3-file-compressed"),
+        pytest.param(StoragePlugin.MCAP, CompressionMode.STORAGE, id="mcap-folder"),
+    ],
+)
+def test_every_kind_of_bag_can_be_jumped_in(
+    tmp_path: Path, plugin: StoragePlugin, compression: CompressionMode | None
+) -> None:
+    writer = Writer(tmp_path / "bag", version=9, storage_plugin=plugin)
+    if compression is not None:
+        writer.set_compression(compression, CompressionFormat.ZSTD)
+    with BagReader(write_bag(tmp_path / "plain.mcap", steadily(8.0))) as bag, writer:
+        opened_topics = {}
+        for record in bag.records():
+            if record.topic not in opened_topics:
+                channel = bag.channel(record.topic)
+                definition = {"msgdef": channel.definition, "rihs01": channel.digest}
+                opened_topics[record.topic] = writer.add_connection(record.topic, record.msgtype, **definition)
+            writer.write(opened_topics[record.topic], record.stamp_ns, record.raw)
+    with answered_bag(tmp_path / "bag") as (path, topic):
+        assert (path, topic) == (tmp_path / "bag", "/skeletons")
+        with opened(path) as (source, playback):
+            for place_s in (0.0, 7.5, 2.0):
+                playback.seek(place_s)
+                assert 0.0 <= place_s - walker_x_m(source.moment()) < 1 / 30 + 1e-6
 
 
 def _two_topics(path: Path) -> Path:

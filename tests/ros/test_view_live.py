@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Iterator
@@ -14,16 +15,19 @@ pytest.importorskip("rclpy", reason="needs ROS 2: run `make setup`, or source yo
 pytest.importorskip("viser", reason="the viewer needs viser: pip install 'occpose[view]'")
 
 import rclpy
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+from rclpy.serialization import deserialize_message
 
 from occpose_core.skeleton import H36M17
-from occpose_ros.bag import CAMERA_INFO_TYPE, KEYPOINTS_TYPE, SKELETONS_TYPE, BagReader
+from occpose_ros.bag import CAMERA_INFO_TYPE, KEYPOINTS_TYPE, SKELETONS_TYPE, TF_TYPE, BagReader, typestore
 from occpose_ros.live import NodeProcess, Player, own_domain
 from occpose_ros.message_types import MessageTypes, message_class
+from occpose_ros.transforms import Transform, TransformError
 from occpose_ros.view.live_source import LiveSource
-from occpose_ros.view.source import ViewError
+from occpose_ros.view.source import Frames, ViewError
 from tests.ros.page_client import PageClient
 from tests.ros.people import FRAME_ID, camera_info_msg
-from tests.ros.view_bags import skeletons_msg
+from tests.ros.view_bags import skeletons_msg, tf_msg
 from tests.ros.viewer_process import ViewerProcess
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "two_people.mcap"
@@ -66,9 +70,9 @@ class Peer:
         self._node = rclpy.create_node("peer", context=self._context)
         self.types = MessageTypes.from_rclpy()
 
-    def offer(self, topic: str, msgtype: str = SKELETONS_TYPE) -> Any:
+    def offer(self, topic: str, msgtype: str = SKELETONS_TYPE, qos: Any = 10) -> Any:
         """A publisher."""
-        return self._node.create_publisher(message_class(msgtype), topic, 10)
+        return self._node.create_publisher(message_class(msgtype), topic, qos)
 
     def close(self) -> None:
         self._node.destroy_node()
@@ -121,6 +125,31 @@ def test_a_topic_of_another_type(peer: Peer) -> None:
         until(source, lambda: False, "the type")
 
 
+def test_what_ros_refuses_is_one_sentence(ros_domain_id: int) -> None:
+    with pytest.raises(ViewError, match=r"ROS refuses \(.*\): check ROS_DOMAIN_ID") as raised, LiveSource("a b"):
+        pytest.fail("it was opened")
+    assert "\n" not in str(raised.value)
+
+
+def test_where_tf_says_that_the_camera_is(peer: Peer, interfaces: None) -> None:
+    """The camera's place comes on /tf_static, from a publisher that has long been silent."""
+    latched = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+    peer.offer("/tf_static", TF_TYPE, latched).publish(_as_rclpy(tf_msg(0.0, "map", FRAME_ID, 1.0, 2.0), TF_TYPE))
+    skeletons, frames = peer.offer("/skeletons"), Frames(fixed_frame="map")
+    message = _as_rclpy(skeletons_msg(0.0), SKELETONS_TYPE)
+    with LiveSource("/skeletons", with_tf=True) as source:
+
+        def map_from_camera() -> Transform | None:
+            skeletons.publish(message)
+            with contextlib.suppress(TransformError):
+                moment = source.moment()
+                return moment and frames.shown_from(moment.frame_id, moment.stamp_ns, source.transforms)
+            return None
+
+        found = until(source, map_from_camera, "the transform")
+        assert found.translation_m.tolist() == [1.0, 0.0, 2.0]
+
+
 def test_two_cameras(peer: Peer) -> None:
     for topic in ("/front/skeletons", "/back/skeletons", "/front/skeletons_in_target_frame", "/ground_truth/skeletons"):
         peer.offer(topic)
@@ -133,7 +162,7 @@ def test_the_camera_of_the_skeletons_is_found_among_others(peer: Peer) -> None:
     """And then the others are not listened to any more."""
     skeletons = peer.offer("/skeletons")
     cameras = {frame: peer.offer(f"/{frame}/camera_info", CAMERA_INFO_TYPE) for frame in ("left", FRAME_ID)}
-    message = _as_rclpy(peer)
+    message = _as_rclpy(skeletons_msg(0.0), SKELETONS_TYPE)
     with LiveSource() as source:
 
         def publish() -> bool:
@@ -148,11 +177,6 @@ def test_the_camera_of_the_skeletons_is_found_among_others(peer: Peer) -> None:
         assert cameras[FRAME_ID].get_subscription_count() == 1
 
 
-def _as_rclpy(peer: Peer) -> Any:
-    """The message of the small recordings as the generated classes have it."""
-    from rclpy.serialization import deserialize_message
-
-    from occpose_ros.bag import typestore
-
-    raw = bytes(typestore().serialize_cdr(skeletons_msg(0.0), SKELETONS_TYPE))
-    return deserialize_message(raw, message_class(SKELETONS_TYPE))
+def _as_rclpy(message: Any, msgtype: str) -> Any:
+    """A message of the small recordings as the generated classes have it."""
+    return deserialize_message(bytes(typestore().serialize_cdr(message, msgtype)), message_class(msgtype))

@@ -35,7 +35,7 @@ def tf_msg(seconds: float, parent: str, child: str, x_m: float, z_m: float) -> A
     return types["tf2_msgs/msg/TFMessage"](transforms=[stamped])
 
 
-def write_bag(path: Path, seconds: Sequence[float], topic: str = "/skeletons", *, moving_camera: bool = False) -> Path:
+def write_bag(path: Path, seconds: Sequence[float], people: int = 2, *, moving_camera: bool = False) -> Path:
     """Skeletons at some seconds, CameraInfo with the first; with a camera that moves forward at 1 m/s, 2 m high."""
     with BagWriter(path) as bag:
         for place, second in enumerate(seconds):
@@ -44,7 +44,7 @@ def write_bag(path: Path, seconds: Sequence[float], topic: str = "/skeletons", *
                 bag.write("/camera_info", camera_info_msg(_TYPES), stamp_ns)
             if moving_camera:
                 bag.write("/tf", tf_msg(second, "map", FRAME_ID, x_m=second, z_m=2.0), stamp_ns)
-            bag.write(topic, skeletons_msg(second), stamp_ns)
+            bag.write("/skeletons", skeletons_msg(second, people), stamp_ns)
     return path
 
 
