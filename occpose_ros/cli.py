@@ -12,7 +12,7 @@ COMMANDS: dict[str, str] = {
     **cli.COMMANDS,
     "replay": "occpose_ros.replay.command",
     "import-keypoints": "occpose_ros.keypoints_file",
-    "bench": "occpose_ros.bench_command",
+    "bench": "occpose_ros.bench.command",
     "view": "occpose_ros.view.command",
 }
 

@@ -86,7 +86,7 @@ class NodeProcess:
     def __init__(self, parameters: Mapping[str, str], module: str = "pose_node") -> None:
         settings = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
         run = _RUN_NODE.format(module=f"occpose_ros.{module}")
-        self._name = module
+        self._name = module.rpartition(".")[2]
         self._command = [sys.executable, "-c", run, "--ros-args", *settings]
         self._stack = contextlib.ExitStack()
 

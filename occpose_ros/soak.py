@@ -34,11 +34,11 @@ from occpose_ros.bag import (
     Record,
     typestore,
 )
-from occpose_ros.crowd import passers_by
+from occpose_ros.bench.crowd import passers_by
+from occpose_ros.bench.machine import machine, machine_line
 from occpose_ros.demo import SAMPLE
 from occpose_ros.interrupts import with_node
 from occpose_ros.live import NodeProcess, Player, Recording, own_domain, ros_missing
-from occpose_ros.machine import machine, machine_line
 from occpose_ros.message_types import stamp_cdr
 from occpose_ros.replay.topics import find_topics
 from occpose_ros.report.tables import latency_figures

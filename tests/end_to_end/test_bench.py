@@ -19,13 +19,13 @@ from occpose_core.pipeline import PosePipeline
 from occpose_core.runtime import DEFAULT_MODEL, load, shipped_models
 from occpose_ros.adapters import camera_from_msg, keypoints_from_occpose_msg
 from occpose_ros.bag import SKELETON_INFO_TYPE, SKELETONS_TYPE, BagError, BagReader, Record
-from occpose_ros.bench_picture import bench_picture
-from occpose_ros.bench_table import bench_table, sentences
+from occpose_ros.bench.crowd import crowd
+from occpose_ros.bench.eager import eager_engines, torch_missing
+from occpose_ros.bench.picture import bench_picture
+from occpose_ros.bench.round_trip import film
+from occpose_ros.bench.table import bench_table, sentences
 from occpose_ros.cli import main
-from occpose_ros.crowd import crowd
-from occpose_ros.eager import eager_engines, torch_missing
 from occpose_ros.live import NodeProcess, Player, own_domain, ros_missing
-from occpose_ros.round_trip import film
 from tests.core.tiny_body import tiny_body
 from tests.end_to_end.marked_process import MarkedProcess
 
@@ -240,16 +240,16 @@ def test_the_echo_answers_with_as_many_bytes_as_the_node(messages: list[Any], ca
     sizes = {}
     for module, topics in {
         "pose_node": {"skeletons": SKELETONS_TYPE, "skeleton_info": SKELETON_INFO_TYPE},
-        "echo_node": {"skeletons": SKELETONS_TYPE},
+        "bench.echo_node": {"skeletons": SKELETONS_TYPE},
     }.items():
-        bare = module == "echo_node"
+        bare = module == "bench.echo_node"
         with own_domain(), NodeProcess({}, module) as node, Player(node.check, topics, bare=bare) as player:
             player.wait_until_ready(bytes(camera_info.raw))
             recording = player.play(records)
             assert node.stop() == 0
         sizes[module] = {len(raw) for topic, raw, _ in recording.messages if topic == "skeletons"}
     assert len(sizes["pose_node"]) == 1
-    assert sizes["pose_node"] == sizes["echo_node"]
+    assert sizes["pose_node"] == sizes["bench.echo_node"]
 
 
 @needs_node

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from occpose_ros.bag import BagReader
-from occpose_ros.crowd import passers_by
+from occpose_ros.bench.crowd import passers_by
 from occpose_ros.live import ros_missing
 from occpose_ros.soak import faults_of, main, slope
 

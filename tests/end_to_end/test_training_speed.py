@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from occpose_ros.training_speed import TrainingSpeedError, training_missing, training_speed
+from occpose_ros.bench.training_speed import TrainingSpeedError, training_missing, training_speed
 
 TINY = [
     "--model.init_args.config={width: 16, memory: 8, blocks: 1}",

@@ -99,7 +99,7 @@ def test_the_first_image_waits_for_no_library(graph, start):
 
 BRIEF = """
 import gc
-from occpose_ros.echo_node import EchoNode
+from occpose_ros.bench.echo_node import EchoNode
 from occpose_ros.process import run
 
 class Brief(EchoNode):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from occpose_core.runtime import Engine, Lifted, load
-from occpose_ros.stopwatch import WARM_UPS, model_ms, pipeline_ms
+from occpose_ros.bench.stopwatch import WARM_UPS, model_ms, pipeline_ms
 from tests.core.cardboard import CAMERA, JOINTS, standing
 from tests.core.remembering import RememberingEngine
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from occpose_ros.bag import BagWriter
+from occpose_ros.bench.round_trip import film
 from occpose_ros.replay.run import ReplayError
-from occpose_ros.round_trip import film
 
 _RATE_HZ = 30
 

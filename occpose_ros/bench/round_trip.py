@@ -65,7 +65,7 @@ def round_trips(
     """
     trips: dict[int, RoundTrip] = {}
     begin_ns = _BEGIN_NS
-    module, listened = ("echo_node", _LISTENED_BARE) if echo else ("pose_node", _LISTENED)
+    module, listened = ("bench.echo_node", _LISTENED_BARE) if echo else ("pose_node", _LISTENED)
     with own_domain(), NodeProcess(parameters, module) as node, Player(node.check, listened, bare=echo) as player:
         player.wait_until_ready(camera_info)
         for rate_hz in rates_hz:

@@ -27,14 +27,14 @@ from occpose_core.report import text_table, write_json
 from occpose_core.runtime import DEFAULT_MODEL, load, shipped_models
 from occpose_core.runtime.image_engine import load_image_model
 from occpose_ros.adapters import MAX_PEOPLE_IN_MESSAGE
-from occpose_ros.bench import Plan, figures_of
-from occpose_ros.bench_table import bench_table, sentences
+from occpose_ros.bench.eager import torch_missing
+from occpose_ros.bench.figures import Plan, figures_of
+from occpose_ros.bench.machine import machine, machine_line
+from occpose_ros.bench.table import bench_table, sentences
+from occpose_ros.bench.training_speed import training_missing
 from occpose_ros.demo import SAMPLE
-from occpose_ros.eager import torch_missing
 from occpose_ros.interrupts import stopping_in_order
 from occpose_ros.live import ros_missing
-from occpose_ros.machine import machine, machine_line
-from occpose_ros.training_speed import training_missing
 
 _MAX_SECONDS = 600.0
 _MAX_HZ = 1000
@@ -159,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
         write_json(args.json, figures, args.force)
         print(f"wrote {args.json}")
     if args.picture is not None:
-        from occpose_ros.bench_picture import bench_picture  # only this draws
+        from occpose_ros.bench.picture import bench_picture  # only this draws
 
         write_atomically(args.picture, bench_picture(figures, machine_line(where)), args.force)
         print(f"wrote {args.picture}")

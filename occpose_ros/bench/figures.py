@@ -18,15 +18,15 @@ from occpose_core.runtime import Engine
 from occpose_core.runtime.image_engine import ImageEngine
 from occpose_ros.adapters import camera_from_msg, keypoints_from_occpose_msg
 from occpose_ros.bag import CAMERA_INFO_TYPE, BagReader
-from occpose_ros.bench_images import image_model_ms
-from occpose_ros.crowd import crowd
-from occpose_ros.eager import eager_engines
+from occpose_ros.bench.crowd import crowd
+from occpose_ros.bench.eager import eager_engines
+from occpose_ros.bench.images import image_model_ms
+from occpose_ros.bench.replay_speed import replay_figures
+from occpose_ros.bench.round_trip import RoundTrip, round_trips
+from occpose_ros.bench.stopwatch import model_ms, pipeline_ms
+from occpose_ros.bench.training_speed import training_speed
 from occpose_ros.replay.topics import find_topics
-from occpose_ros.replay_speed import replay_figures
 from occpose_ros.report.tables import latency_figures
-from occpose_ros.round_trip import RoundTrip, round_trips
-from occpose_ros.stopwatch import model_ms, pipeline_ms
-from occpose_ros.training_speed import training_speed
 
 Figures = dict[str, Any]
 

@@ -15,7 +15,7 @@ from occpose_core.pipeline_config import PipelineConfig
 from occpose_core.runtime import Engine
 from occpose_core.runtime.image_engine import BodyAnswer, ImageEngine, network_images
 from occpose_core.types import Camera, Keypoints2D
-from occpose_ros.stopwatch import FRAME_NS, timings
+from occpose_ros.bench.stopwatch import FRAME_NS, timings
 
 _WARM_UPS, _LEAST = 2, 5  # calls: these networks are a hundred times slower than those of keypoints
 

@@ -1,0 +1,1 @@
+"""`occpose bench`: how fast models, pipeline, node, replay and training are on this machine."""
