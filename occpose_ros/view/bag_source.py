@@ -11,7 +11,7 @@ from occpose_ros.bag import CAMERA_INFO_TYPE, SKELETONS_TYPE, TF_TYPE, BagError,
 from occpose_ros.message_types import NANOSECONDS
 from occpose_ros.transforms import TransformBuffer
 from occpose_ros.view.playback import Playback
-from occpose_ros.view.source import STALE_S, TRUTH_PREFIX, Cameras, Moment, ViewError, moment_of
+from occpose_ros.view.source import STALE_S, Cameras, Moment, ViewError, moment_of, only_topic
 
 _STALE_NS = round(STALE_S * NANOSECONDS)
 _TF_NS = 2 * NANOSECONDS  # so much of TF is read before the place that is jumped to
@@ -19,15 +19,10 @@ _LOOK_FOR_BAG_S = 1.0
 
 
 def answers_topic(bag: BagReader, wanted: str | None = None) -> str | None:
-    """The topic of the skeletons in a bag, None if it has none but true ones. Raises BagError if there are several."""
+    """The topic of the skeletons in a bag, None if it has none but true ones. Raises BagError and ViewError."""
     if wanted is not None:
         return bag.topic_of(SKELETONS_TYPE, wanted)
-    found = [topic for topic in bag.topics_of(SKELETONS_TYPE) if not topic.startswith(TRUTH_PREFIX)]
-    if len(found) > 1:
-        raise BagError(
-            f"{bag.path} has {len(found)} topics of skeletons: {', '.join(found)}; name one of them with --skeletons"
-        )
-    return found[0] if found else None
+    return only_topic(bag.topics_of(SKELETONS_TYPE), f"in {bag.path} ")
 
 
 class BagSource:

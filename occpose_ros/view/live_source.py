@@ -20,7 +20,7 @@ from occpose_ros.message_types import message_class
 from occpose_ros.qos import SENSOR
 from occpose_ros.transforms import TransformBuffer
 from occpose_ros.view.playback import Playback
-from occpose_ros.view.source import STALE_S, TRUTH_PREFIX, Cameras, Moment, ViewError, moment_of
+from occpose_ros.view.source import STALE_S, Cameras, Moment, ViewError, moment_of, only_topic
 
 _LOOK_S = 0.5  # how often it is asked which topics there are
 _RATE_OVER_S = 2.0
@@ -102,7 +102,7 @@ class LiveSource:
         self._looked_s = time.monotonic()
         types = dict(self._node.get_topic_names_and_types())
         if self._topic is None:
-            self._topic = _only_topic([topic for topic, kinds in types.items() if SKELETONS_TYPE in kinds])
+            self._topic = only_topic(topic for topic, kinds in types.items() if SKELETONS_TYPE in kinds)
         if self._topic is not None and self._newest is None:
             self._check_type(self._topic)
         if self._topic is not None and not self._subscribed:
@@ -174,12 +174,3 @@ class LiveSource:
             f"nothing comes on {self._topic}, though it has a publisher: pose_node answers when keypoints and"
             " camera_info come and it is active; `ros2 topic echo /diagnostics` tells what it lacks"
         )
-
-
-def _only_topic(topics: list[str]) -> str | None:
-    """The topic of pose_node's answers; None if there is none yet. Raises ViewError if there are several."""
-    answers = [topic for topic in topics if not topic.startswith(TRUTH_PREFIX)]
-    plain = [topic for topic in answers if topic.endswith("/skeletons")] or answers
-    if len(plain) > 1:
-        raise ViewError(f"skeletons are on {', '.join(sorted(plain))}; name one of them with --skeletons")
-    return plain[0] if plain else None

@@ -46,12 +46,16 @@ class Page:
         self._focused = False
 
     def update(self) -> bool:
-        """Show the newest, if it is new or the user wants to see something else; whether people's places are known."""
+        """Show the newest, if it is new or the user wants to see something else; whether people's places are known.
+
+        Nothing is drawn as long as nobody looks.
+        """
         shown = self._panel.poll()
         problem = ""
         try:
             moment = self._source.moment()
-            self._draw(moment, shown)
+            if self._server.get_clients():
+                self._draw(moment, shown)
         except OccposeError as error:  # of one message, or of TF: the next may be better
             moment, problem = None, str(error)
             self._draw(None, shown)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,6 +25,18 @@ _HOLD_NS = NANOSECONDS // 2
 
 class ViewError(OccposeError):
     """The viewer cannot be opened, or has nothing to show."""
+
+
+def only_topic(topics: Iterable[str], where: str = "") -> str | None:
+    """The topic of pose_node's answers among some of skeletons; None if there is none.
+
+    where: begins the sentence of ViewError, which is raised if there are several.
+    """
+    answers = [topic for topic in topics if not topic.startswith(TRUTH_PREFIX)]
+    plain = [topic for topic in answers if topic.endswith("/skeletons")] or answers
+    if len(plain) > 1:
+        raise ViewError(f"{where}skeletons are on {', '.join(sorted(plain))}; name one of them with --skeletons")
+    return plain[0] if plain else None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

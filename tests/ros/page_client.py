@@ -14,6 +14,18 @@ from websockets.sync.client import connect
 
 PATIENCE_S = 30.0
 _MOST_BYTES = 1 << 26
+_LOOKING = {
+    "type": "ViewerCameraMessage",
+    "wxyz": (1.0, 0.0, 0.0, 0.0),
+    "position": (0.0, 0.0, 0.0),
+    "fov": 1.0,
+    "near": 0.1,
+    "far": 100.0,
+    "image_height": 480,
+    "image_width": 640,
+    "look_at": (1.0, 0.0, 0.0),
+    "up_direction": (0.0, 0.0, 1.0),
+}
 
 
 class PageClient:
@@ -30,6 +42,7 @@ class PageClient:
             max_size=_MOST_BYTES,
             compression=None,
         )
+        self._socket.send(msgspec.msgpack.encode(_LOOKING))  # a page is one when it has said from where it looks
         self.nodes: dict[str, dict[str, Any]] = {}
         self.controls: dict[str, dict[str, Any]] = {}
         self.received = {"messages": 0, "bytes": 0}

@@ -32,7 +32,7 @@ from tests.ros.viewer_process import ViewerProcess
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "two_people.mcap"
 JOINTS = len(H36M17.joints)
-BEGIN, IMAGES = 300, 150
+BEGIN, IMAGES = 300, 75
 PATIENCE_S = 20.0
 
 
