@@ -123,8 +123,13 @@ def _show(page: Page, source: Source) -> None:
     while True:
         next_s = max(next_s + _TICK_S, time.monotonic())
         source.wait(next_s - time.monotonic())
-        if page.update() or source.playback is not None:
+        if page.update() or not (why := page.problem or _silence(source)):
             silent_since_s, told = time.monotonic(), False
         elif not told and time.monotonic() - silent_since_s > _SILENT_S:
-            print(f"occpose view: {source.status()}", file=sys.stderr, flush=True)
+            print(f"occpose view: {why}", file=sys.stderr, flush=True)
             told = True
+
+
+def _silence(source: Source) -> str:
+    """Why nothing comes, "" if a recording has nothing there."""
+    return source.status() if source.playback is None else ""

@@ -134,6 +134,7 @@ class LiveSource:
     def wait(self, seconds: float) -> None:
         """Listen for so long. Raises ViewError if there are several topics and none was named."""
         until_s = time.monotonic() + seconds
+        self._executor.spin_once(timeout_sec=max(seconds, 0.0))  # also when there is no time
         while (left_s := until_s - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=left_s)
         if time.monotonic() - self._looked_s >= _LOOK_S:

@@ -140,7 +140,6 @@ class SceneNodes:
     """Everything that is shown, on a server. `set_...` says what there is, `show` which of it."""
 
     def __init__(self, scene: SceneApi) -> None:
-        self._scene = scene
         self._joints = {kind: _spheres(scene, f"/joints/{kind.name}", _RGB[kind]) for kind in SHOWN_ORIGINS}
         self._bones = {kind: _lines(scene, f"/bones/{kind.name}", _RGB[kind], _BONE_WIDTH_M) for kind in SHOWN_ORIGINS}
         self._sigma = {
@@ -187,7 +186,6 @@ class SceneNodes:
 
     def show(self, shown: Shown) -> None:
         """Show what is wanted."""
-        self._shown = shown
         for kind in SHOWN_ORIGINS:
             wanted = shown.layer(kind)
             self._joints[kind].wanted = self._bones[kind].wanted = wanted

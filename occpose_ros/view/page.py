@@ -31,7 +31,8 @@ _Place = tuple[Camera | None, Transform, Transform | None]
 
 
 class Page:
-    """A page for a source; `update` it as often as it shall move."""
+    """A page for a source; `update` it as often as it shall move. problem: why nobody can be shown, "" if nothing is
+    wrong."""
 
     def __init__(self, server: ViserServer, source: Source, frames: Frames) -> None:
         self._server = server
@@ -44,6 +45,7 @@ class Page:
         self._placed: _Place | None = None
         self._told_s = 0.0
         self._focused = False
+        self.problem = ""
 
     def update(self) -> bool:
         """Show the newest, if it is new or the user wants to see something else; whether people's places are known.
@@ -51,23 +53,23 @@ class Page:
         Nothing is drawn as long as nobody looks.
         """
         shown = self._panel.poll()
-        problem = ""
         try:
             moment = self._source.moment()
+            self.problem = ""
             if self._server.get_clients():
                 self._draw(moment, shown)
         except OccposeError as error:  # of one message, or of TF: the next may be better
-            moment, problem = None, str(error)
+            moment, self.problem = None, str(error)
             self._draw(None, shown)
         if time.monotonic() - self._told_s >= _SLOW_S:
             self._told_s = time.monotonic()
-            self._tell(moment, problem)
+            self._tell(moment)
         return moment is not None
 
-    def _tell(self, moment: Moment | None, problem: str) -> None:
+    def _tell(self, moment: Moment | None) -> None:
         people = moment.people if moment else None
         self._panel.people.set({id: person_text(people, row) for row, id in enumerate(people.ids)} if people else {})
-        self._panel.tell(_MARKDOWN.sub(r"\\\1", problem or self._source.status()))
+        self._panel.tell(_MARKDOWN.sub(r"\\\1", self.problem or self._source.status()))
 
     def _draw(self, moment: Moment | None, shown: Shown) -> None:
         """Raises TransformError if TF does not say where things are."""
