@@ -20,14 +20,14 @@ _SEED = 0
 
 
 def intervals_over(parts: Sequence[Sums]) -> Intervals:
-    """95 % interval (low, high) of each mean over the parts, which are drawn as wholes; of fewer than two, none.
+    """95 % interval (low, high) of each mean over the parts, which are drawn as wholes, in any order.
 
-    The order of the parts does not matter. A figure that no part has anything to say about has no interval.
+    A figure that fewer than two parts say anything about has none: it would be as narrow as one number.
     """
     keys = sorted({key for part in parts for key in means(part)})
     sums, counts = _table(parts, keys)
     order = np.lexsort(np.concatenate([sums, counts, np.zeros((len(parts), 1))], axis=1).T)
-    return _intervals(keys, _resampled(sums[order], counts[order]))
+    return _intervals(keys, _resampled(sums[order], counts[order]), _told(counts))
 
 
 def interval_over_bags(sums: Sequence[Sums]) -> Intervals:
@@ -39,14 +39,14 @@ def difference(sums_a: Mapping[str, Sums], sums_b: Mapping[str, Sums]) -> dict[s
     """How much larger each mean is in a than in b, paired: dotted key -> {"difference": ..., "interval": [low, high]}.
 
     sums_a, sums_b: by bag, or of one bag by piece (`Score.pieces`). The same bags or pieces are drawn for both, so that
-    what is hard for both does not blur what differs. Without two of them the interval is NaN.
+    what is hard for both does not blur what differs. Where fewer than two say anything, the interval is NaN.
     """
     names = sorted({*sums_a, *sums_b})
     parts_a, parts_b = ([sums.get(name, {}) for name in names] for sums in (sums_a, sums_b))
     of_a, of_b = means(add_sums(parts_a)), means(add_sums(parts_b))
     keys = sorted(of_a.keys() & of_b.keys())
-    drawn = _resampled(*_table(parts_a, keys)) - _resampled(*_table(parts_b, keys))
-    bounds = _intervals(keys, drawn)
+    table_a, table_b = _table(parts_a, keys), _table(parts_b, keys)
+    bounds = _intervals(keys, _resampled(*table_a) - _resampled(*table_b), _told(table_a[1], table_b[1]))
     unknown = (math.nan, math.nan)
     return {
         key: {"difference": of_a[key] - of_b[key], "interval": list(bounds.get(key, unknown))}
@@ -74,8 +74,14 @@ def _resampled(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.where(count > 0, total / np.where(count > 0, count, 1.0), np.nan)
 
 
-def _intervals(keys: Sequence[str], drawn: np.ndarray) -> Intervals:
-    known = np.flatnonzero(np.isfinite(drawn).any(axis=0))
+def _told(*counts: np.ndarray) -> np.ndarray:
+    """(K,) bool: at least two of the parts say something of the figure, in each of the (S, K) counts."""
+    return np.all([(of > 0).sum(axis=0) > 1 for of in counts], axis=0)
+
+
+def _intervals(keys: Sequence[str], drawn: np.ndarray, told: np.ndarray) -> Intervals:
+    """Of the figures that enough parts tell something of."""
+    known = np.flatnonzero(told & np.isfinite(drawn).any(axis=0))
     if not len(known):
         return {}
     low, high = np.nanquantile(drawn[:, known], [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2], axis=0)

@@ -88,6 +88,16 @@ def test_the_interval_is_as_wide_as_pieces_differ() -> None:
     assert intervals_over(wide[:1]) == {}  # one piece tells nothing about others
 
 
+def test_what_one_piece_alone_tells_has_no_interval() -> None:
+    """Joints were hidden for long in one piece only: nothing says how that is in other pieces."""
+    pieces = {f"a/{k}": {"all": (float(k), 1.0), "long": (210.0 * (k == 3), float(k == 3))} for k in range(5)}
+    intervals = intervals_over(list(pieces.values()))
+    assert intervals.keys() == {"all"}
+    found = difference(pieces, {name: {**of, "long": (100.0, 1.0)} for name, of in pieces.items()})
+    assert found["long"]["difference"] == pytest.approx(110.0) and np.isnan(found["long"]["interval"]).all()
+    assert found["all"]["interval"] == [0.0, 0.0]
+
+
 def test_difference_is_paired() -> None:
     """Both models find some pieces much harder than others; one is always 1 mm worse."""
     hard = [float(value) for value in np.random.default_rng(0).uniform(10, 500, 12)]
