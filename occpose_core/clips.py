@@ -218,9 +218,8 @@ def make_clips(shots: Sequence[Shot], group: Sequence[Span], seed: int = 0) -> C
 def _draw(shot: Shot, span: Span, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A clip's mask (T, J), True = not hidden by the pattern; unit noise (T, J, 2), scores (T, J) for wrong joints."""
     rng = philox(shot.name, shot.camera, span.pattern, span.start, seed)
-    behind = (
-        0 if is_process(span.pattern) else span.stop - 1 - span.scored[-1]
-    )  # look-ahead frames repeat the last mask
+    # Look-ahead frames repeat the last mask.
+    behind = 0 if is_process(span.pattern) else span.stop - 1 - span.scored[-1]
     frames = span.stop - span.start
     mask = visible_mask(span.pattern, frames - behind, shot.rate_hz, rng)
     noise = rng.standard_normal((frames, *mask.shape[1:], 2))

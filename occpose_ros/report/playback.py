@@ -29,14 +29,7 @@ _TRUTH_BYTES = 110
 
 def packed(array: np.ndarray, dtype: str) -> dict[str, str]:
     """An array for the page: the name of its JavaScript array, and its little-endian bytes in base64."""
-    names = {
-        "<i2": "Int16Array",
-        "<u1": "Uint8Array",
-        "<u2": "Uint16Array",
-        "<u4": "Uint32Array",
-        "<f4": "Float32Array",
-    }
-    return {"type": names[dtype], "base64": base64.b64encode(array.astype(dtype).tobytes()).decode()}
+    return {"type": _ARRAYS[dtype], "base64": base64.b64encode(array.astype(dtype).tobytes()).decode()}
 
 
 def playback(score: Score, begin_ns: int, limit_bytes: int) -> dict[str, Any]:
