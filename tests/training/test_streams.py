@@ -303,3 +303,13 @@ def test_there_is_a_share_for_each_file(module: type, data_file: Path) -> None:
     assert module([data_file, Path("b.npz")], shares=[0.25, 0.75]).shares == {str(data_file): 0.25, "b.npz": 0.75}
     with pytest.raises(DatasetError, match="2 shares are given for 1 files; give one for each file, or none"):
         module([data_file], shares=[0.5, 0.5])
+
+
+def test_rates_may_come_as_text() -> None:
+    assert plain(rates_hz={"30": 1}).rates_hz == {30.0: 1.0}
+
+
+@pytest.mark.parametrize("rates_hz", [{}, {"fast": 1}, {0: 1}, {30: -1}, {30: 0}, {30: None}])
+def test_rates_that_are_none_are_refused(rates_hz: dict[object, object]) -> None:
+    with pytest.raises(DatasetError, match="rates_hz must give frame rates above 0 Hz"):
+        plain(rates_hz=rates_hz)

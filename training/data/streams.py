@@ -37,7 +37,8 @@ class SequenceConfig:
 
     rates_hz: share of each frame rate. gaps: of sequences with missing frames, dropped: of their frames. speed: of the
     motion, as recorded = 1. wrong: of sequences whose hidden joints are given, in a wrong place. halves: of sequences
-    that show no leg, or nothing but legs. leaning_deg: sd of the angle by which people lean as a whole.
+    that show no leg, or nothing but legs. leaning_deg: sd of the angle by which people lean as a whole. Raises
+    DatasetError if a rate is none.
     """
 
     frames: int = 64
@@ -67,6 +68,19 @@ class SequenceConfig:
     leaning_deg: float = 16.0
     size_sd: float = 0.06  # of log stature
     bone_sd: float = 0.04  # of log bone length
+
+    def __post_init__(self) -> None:
+        # The keys of a mapping come from the command line as text.
+        try:
+            rates_hz = {float(rate_hz): float(share) for rate_hz, share in self.rates_hz.items()}
+        except (TypeError, ValueError):
+            rates_hz = {}
+        if not (rates_hz and min(rates_hz) > 0 and min(rates_hz.values()) >= 0 and sum(rates_hz.values()) > 0):
+            raise DatasetError(
+                "rates_hz must give frame rates above 0 Hz and the share of each, such as {30: 1},"
+                f" got {self.rates_hz}"
+            )
+        object.__setattr__(self, "rates_hz", rates_hz)
 
 
 class Sequences(IterableDataset[Batch]):
