@@ -11,6 +11,8 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
+# Of the libraries of linear algebra: with as many processes as cores, more would wait for each other.
+_THREADS = {"OMP_NUM_THREADS": "1"}
 _FEWEST_MESSAGES = 500  # that take longer than a process takes to start
 
 
@@ -22,7 +24,7 @@ class HelperProcess:
         context = multiprocessing.get_context("spawn")
         self.line, theirs = context.Pipe()
         self._process = context.Process(target=target, args=(theirs, *args), daemon=True)
-        with _not_for_children():
+        with _not_for_children(), _one_thread():
             self._process.start()
         theirs.close()  # the other end is closed when the process has ended, not before
 
@@ -61,3 +63,15 @@ def _not_for_children() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes that start meanwhile use one thread each, unless the user has said otherwise."""
+    ours = {name: value for name, value in _THREADS.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            del os.environ[name]
