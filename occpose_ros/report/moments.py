@@ -34,7 +34,8 @@ def worst_moments(score: Score, begin_ns: int) -> list[Moment]:
     pairs = score.pairs
     judged = bool(pairs.has_truth.any())
     filled = pairs.origin == Origin.FILLED
-    joint_m = score.errors_m["occpose"] if judged else np.where(filled, pairs.sigma_m, np.nan)
+    counted, values_m = (pairs.known, score.errors_m["occpose"]) if judged else (filled, pairs.sigma_m)
+    joint_m = np.where(counted, values_m, np.nan)
     row_m = mean_error_m(score) if judged else np.nan_to_num(joint_m).mean(axis=1)
     seconds = (pairs.stamp_ns - begin_ns) * 1e-9
     smooth_m = np.full(len(row_m), np.nan)

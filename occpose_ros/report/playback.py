@@ -71,8 +71,7 @@ def skeleton() -> dict[str, Any]:
 
 def mean_error_m(score: Score) -> np.ndarray:
     """(N,) mean error of the joints whose truth is known, NaN without any."""
-    errors_m = score.errors_m["occpose"]
-    known = np.isfinite(errors_m)
+    errors_m, known = score.errors_m["occpose"], score.pairs.known
     return np.where(known, errors_m, 0.0).sum(axis=1) / np.where(known.any(axis=1), known.sum(axis=1), np.nan)
 
 

@@ -10,13 +10,13 @@ from typing import Any
 from urllib.parse import quote
 
 from occpose_core import __version__
-from occpose_core.report import Cell, Table, format_cell, table_html
+from occpose_core.report import Table, format_cell, table_html
 from occpose_ros.report.curves import Chart, charts, numbers
 from occpose_ros.report.document import document
-from occpose_ros.report.report_run import ReportRun, bounds, figure, section
+from occpose_ros.report.report_run import ReportRun, figure, section
 from occpose_ros.report.runs import of_run, run_choice, runs_table
 from occpose_ros.report.summary import summary_html
-from occpose_ros.report.tables import tables
+from occpose_ros.report.tables import comparison_tables, tables
 
 _SCRIPTS = ("page.js", "legend.js", "charts.js", "runs.js", "sort.js", "pooled.js")
 # Columns of the list of bags: name, key, factor, decimals.
@@ -30,24 +30,18 @@ _COLUMNS = (
     ("latency p95, ms", "latency_ms.p95", 1, 1),
     ("× real time", "speed_x_realtime", 1, 1),
 )
-_COMPARED = {
-    "mpjpe_mm.hidden": "hidden joints, mm",
-    "mpjpe_mm.visible": "visible joints, mm",
-    "root_error_mm": "position, mm",
-    "self_consistency.mpjpe_mm.hidden": "hidden on top, mm",
-}
 
 
 def pooled_page(report: Mapping[str, Any]) -> str:
     """The page of a report over bags (the schema of report.json); it links to <bag>/report.html beside it."""
     runs = [_run(pooled) for pooled in report["pooled"]]
-    title = f"occpose replay: {len(report['bags'])} bags"
+    title = f"occpose replay: {_bags_in_words(len(report['bags']))}"
     body = [
         f"<header><h1>{title}</h1><p>{html.escape(_text(report))}</p>{run_choice(runs)}</header><main>",
         *(of_run(index, summary_html(run)) for index, run in enumerate(runs)),
         runs_table(runs),
         _failures(report["failed"]),
-        _comparison(report["comparison"]),
+        *map(table_html, comparison_tables(report["comparison"])),
         _baseline(report.get("baseline")),
         '<section id="charts" aria-label="Charts"></section>',
         *(of_run(index, _bags(report["bags"], run)) for index, run in enumerate(runs)),
@@ -75,8 +69,13 @@ def _run(pooled: Mapping[str, Any]) -> ReportRun:
 def _text(report: Mapping[str, Any]) -> str:
     minutes = sum(bag["seconds"] for bag in report["bags"]) / 60.0
     failed = len(report["failed"])
-    note = f" {failed} bag{'s' * (failed > 1)} failed." if failed else ""
-    return f"{minutes:.1f} minutes of recordings; intervals are over bags.{note}"
+    note = f" {_bags_in_words(failed)} failed." if failed else ""
+    over = "bags" if len(report["bags"]) > 1 else "10-second pieces of each person"
+    return f"{minutes:.1f} minutes of recordings; intervals are over {over}.{note}"
+
+
+def _bags_in_words(count: int) -> str:
+    return f"{count} bag{'s' * (count != 1)}"
 
 
 def _of(bag: Mapping[str, Any], run: ReportRun) -> Mapping[str, Any] | None:
@@ -155,33 +154,6 @@ def _failures(failed: Sequence[Mapping[str, Any]]) -> str:
     return f"<h2>Bags that failed</h2><ul>{items}</ul>" if items else ""
 
 
-def _comparison(comparison: Sequence[Mapping[str, Any]]) -> str:
-    """How far models differ from the first one, over the same recordings."""
-    rows: list[tuple[Cell, ...]] = []
-    for each in comparison:
-        for key, name in _COMPARED.items():
-            found = each["differences"].get(key)
-            if found is not None and found["difference"] is not None:
-                pattern = each["pattern"] or "as recorded"
-                rows.append(
-                    (each["model"], each["against"], pattern, name, f"{found['difference']:+.1f}", _sure(found))
-                )
-    table = Table(
-        title="Models compared",
-        columns=("model", "against", "recording", "figure", "difference", "95 %"),
-        rows=tuple(rows),
-        note="Over the same recordings. Below 0 the first one is better; an interval with 0 in it decides nothing.",
-    )
-    return table_html(table) if rows else ""
-
-
-def _sure(found: Mapping[str, Any]) -> str:
-    low, high = bounds(found["interval"])
-    if not math.isfinite(low + high):
-        return "-"
-    return f"{low:+.1f} to {high:+.1f}"
-
-
 def _baseline(baseline: Mapping[str, Any] | None) -> str:
     """What got worse and better since an earlier report."""
     if not baseline:
@@ -193,9 +165,8 @@ def _baseline(baseline: Mapping[str, Any] | None) -> str:
         for each in changes
     )
     same = len(baseline["changes"]) - len(changes)
-    note = (
-        f"{same} figures are within {100 * baseline['tolerance']:g} % of what they were, over {baseline['bags']} bags."
-    )
+    near = f"{100 * baseline['tolerance']:g} % or 1 mm"
+    note = f"{same} figures are within {near} of what they were, over {_bags_in_words(baseline['bags'])}."
     for key, where in (("only_now", "now"), ("only_before", "in the earlier report")):
         if baseline[key]:
             note += f"\nOnly {where}, so not compared: {'; '.join(baseline[key])}."

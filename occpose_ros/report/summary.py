@@ -56,7 +56,8 @@ def _beside(value: float, other: float, name: str) -> str:
 
 def cards(run: ReportRun) -> list[Card]:
     """The cards of a run that have a value."""
-    made = [*(_error_cards(run) if compared(run.section) else ()), _answered(run), *_other_cards(run)]
+    errors = _error_cards(run) if compared(run.section) else []
+    made = [*errors, _answered(run), _found_again(run), *_other_cards(run)]
     return [card for card in made if card.value != "-"]
 
 
@@ -80,13 +81,18 @@ def _error_cards(run: ReportRun) -> list[Card]:
 
 
 def _answered(run: ReportRun) -> Card:
-    share = 100.0 * answered_share(run.figures)
-    if math.isfinite(share):
-        answered, asked = (figure(run.figures, f"frames.{name}") for name in ("answered", "with_people"))
-        label, note = "Answered", f"{answered:.0f} of {asked:.0f} frames with people"
-    else:
-        share, label, note = 100.0 * figure(run.section, "coverage"), "Found again", "of the people as recorded"
-    return Card(label=label, value=shown(share, 1 if share < 100.0 else 0), unit="%", note=note)
+    answered, asked = (figure(run.figures, f"frames.{name}") for name in ("answered", "with_people"))
+    note = f"{answered:.0f} of {asked:.0f} frames with people"
+    return Card(label="Answered", value=_percent(answered_share(run.figures)), unit="%", note=note)
+
+
+def _found_again(run: ReportRun) -> Card:
+    share = figure(run.figures, "self_consistency.coverage")
+    return Card(label="Found again", value=_percent(share), unit="%", note="of the people as recorded")
+
+
+def _percent(share: float) -> str:
+    return shown(100.0 * share, 1 if share < 1.0 else 0)
 
 
 def _other_cards(run: ReportRun) -> list[Card]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from occpose_core.report import Cell, Table
-from occpose_ros.report.report_run import compared, figure, section
+from occpose_ros.report.report_run import bounds, compared, figure, section
 from occpose_ros.scoring.score import GROUPS
 
 _NAMES = {"mean_pose": "mean pose", "constant_velocity": "constant velocity"}
@@ -22,6 +22,13 @@ _CONSISTENCY_NOTE = (
     "Root-relative, against the answers to the recording as it is, where those had measured a joint."
     "\nHidden: joints that were hidden on top of the recording."
 )
+# Figures of which the difference between models is told.
+_COMPARED = {
+    "mpjpe_mm.hidden": "hidden joints, mm",
+    "mpjpe_mm.visible": "visible joints, mm",
+    "root_error_mm": "position, mm",
+    "self_consistency.mpjpe_mm.hidden": "hidden on top, mm",
+}
 # Name, key of the figure, its factor, its unit; a count has no unit and no decimals.
 _ROWS = (
     ("frames", "frames.total", 1, ""),
@@ -96,3 +103,27 @@ def tables(figures: Mapping[str, Any]) -> tuple[Table, ...]:
     if compared(figures.get("self_consistency") or {}):
         made.append(error_table(figures["self_consistency"], "Hidden on top (MPJPE, mm)", _CONSISTENCY_NOTE))
     return (*made, run_table(figures))
+
+
+def comparison_tables(comparison: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """How far models differ from the first one, for the terminal and the page; none if there is nothing to tell."""
+    rows: list[tuple[Cell, ...]] = []
+    for each in comparison:
+        for key, name in _COMPARED.items():
+            found = each["differences"].get(key)
+            if found is not None and found["difference"] is not None:
+                who = (each["model"], each["against"], each["pattern"] or "as recorded")
+                rows.append((*who, name, f"{found['difference']:+.1f}", _sure(found["interval"])))
+    table = Table(
+        title="Models compared",
+        columns=("model", "against", "pattern", "figure", "difference", "95 %"),
+        rows=tuple(rows),
+        note="Over the same recordings. Below 0 the model is better than the one that it is against;"
+        " an interval with 0 in it decides nothing.",
+    )
+    return [table] if rows else []
+
+
+def _sure(interval: Sequence[float | None]) -> str:
+    low, high = bounds(interval)
+    return f"{low:+.1f} to {high:+.1f}" if math.isfinite(low + high) else "-"

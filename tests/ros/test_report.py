@@ -20,7 +20,7 @@ from occpose_ros.report.curves import charts
 from occpose_ros.report.document import json_text
 from occpose_ros.report.moments import worst_moments
 from occpose_ros.report.page import ReportRun, bag_page, pooled_page
-from occpose_ros.report.playback import playback
+from occpose_ros.report.playback import mean_error_m, playback
 from occpose_ros.report.scene import scene_frame
 from occpose_ros.report.summary import cards, sentence
 from occpose_ros.report.tables import tables
@@ -115,6 +115,21 @@ def test_the_worst_moment_is_where_the_error_was_made() -> None:
     assert worst.what.startswith("left wrist ")
 
 
+def test_joints_of_which_nothing_is_known_make_no_moment_bad() -> None:
+    """The run as recorded stands in for the truth only where it had measured a joint."""
+    wrist = H36M17.index("left_wrist")
+    errors_m = SCORE.errors_m["occpose"].copy()
+    errors_m[:, wrist] = 5.0
+    known = SCORE.pairs.truth_known & (np.arange(17) != wrist)
+    score = dataclasses.replace(
+        SCORE,
+        pairs=dataclasses.replace(SCORE.pairs, truth_known=known),
+        errors_m={**SCORE.errors_m, "occpose": errors_m},
+    )
+    assert np.nanmax(mean_error_m(score)) < 1.0
+    assert not [moment for moment in worst_moments(score, BEGIN_NS) if moment.what.startswith("left wrist")]
+
+
 def without_truth(run: ReportRun) -> ReportRun:
     """The same run over a recording that says nothing of what is true."""
     nan = np.full_like(run.score.pairs.truth_cam_m, np.nan)
@@ -143,7 +158,9 @@ def test_self_consistency_stands_in_for_the_truth() -> None:
         without_truth(RUN), figures=figures, intervals={"self_consistency.mpjpe_mm.hidden": (1, 2)}
     )
     assert sentence(run).startswith("Joints hidden on top are ")
-    assert {card.label: card.note for card in cards(run)}["Hidden on top"] == "95 %: 1 to 2"
+    made = {card.label: card for card in cards(run)}
+    assert made["Hidden on top"].note == "95 %: 1 to 2"
+    assert (made["Found again"].value, made["Answered"].value) == ("50.0", "100")
     assert [table.title for table in tables(run.figures)] == ["Hidden on top (MPJPE, mm)", "Run"]
     assert "people found again" in text_table(tables(run.figures)[-1])
     assert "Error over occlusion length" in [chart["title"] for chart in charts(run, [], BEGIN_NS)]
@@ -238,6 +255,13 @@ def test_a_page_names_its_scripts_by_hash_and_nothing_else_may_run() -> None:
 
 def test_equal_runs_give_equal_pages() -> None:
     assert bag_page("bag", "", [RUN]) == bag_page("bag", "", [RUN])
+
+
+def test_where_one_bag_alone_is_left_intervals_are_of_its_pieces() -> None:
+    said = report_over_bags()
+    assert "<h1>occpose replay: 2 bags</h1>" in pooled_page(said) and "intervals are over bags." in pooled_page(said)
+    page = pooled_page({**said, "bags": said["bags"][:1]})
+    assert "<h1>occpose replay: 1 bag</h1>" in page and "intervals are over 10-second pieces of each person." in page
 
 
 def test_the_page_over_bags_says_what_failed_and_what_got_worse() -> None:
