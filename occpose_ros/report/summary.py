@@ -98,12 +98,12 @@ def _percent(share: float) -> str:
 def _other_cards(run: ReportRun) -> list[Card]:
     filled, measured = (shown(figure(run.section, f"flicker_m_s2.{name}"), 1) for name in ("filled", "measured"))
     p50, p95, p99 = (shown(figure(run.figures, f"latency_ms.p{percent}"), 1) for percent in (50, 95, 99))
-    switches = figure(run.section, "id_switches.per_minute")
-    count = shown(figure(run.section, "id_switches.count") if math.isfinite(switches) else math.nan)
+    count = shown(figure(run.section, "id_switches.count"))
+    per_minute = shown(figure(run.section, "id_switches.per_minute"), 1)
     drift = shown(100 * figure(run.section, "bone_length_drift"), 1)
     speed = figure(run.figures, "speed_x_realtime")
     return [
-        Card(label="Id switches", value=count, note=f"{shown(switches, 1)} per person and minute"),
+        Card(label="Id switches", value=count, note=f"{per_minute} per person and minute"),
         Card(label="Bone lengths", value=drift, unit="%", note="drift: deviation over mean"),
         Card(label="Flicker, filled", value=filled, unit="m/s²", note=f"measured {measured}"),
         Card(label="Latency p95", value=p95, unit="ms", note=f"p50 {p50}, p99 {p99}"),

@@ -90,7 +90,8 @@ def _section(tree: dict[str, Any], within: Mapping[str, Any]) -> dict[str, Any]:
         found[BY_OCCLUSION] = [_row(index, of) for index, of in sorted(by_occlusion.items())]
     if switches:
         total, minutes = switches["per_minute"]
-        found["id_switches"] = {"count": int(total), "per_minute": _mean((total, minutes))}
+        count = int(total) if minutes else math.nan  # nobody was followed, so nobody knows
+        found["id_switches"] = {"count": count, "per_minute": _mean((total, minutes))}
     return found
 
 

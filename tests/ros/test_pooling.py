@@ -60,6 +60,8 @@ def test_counts_are_added_and_rates_are_over_all_the_time() -> None:
     figures = figures_of_sums(add_sums([bag, bag]))
     assert figures["frames"] == {"total": 60} and figures["people"] == 4
     assert figures["id_switches"] == {"count": 6, "per_minute": 6.0}
+    nobody = figures_of_sums({"id_switches.per_minute": (0.0, 0.0)})["id_switches"]
+    assert math.isnan(nobody["count"]) and math.isnan(nobody["per_minute"])
 
 
 def test_pieces_of_a_recording_add_up_to_it() -> None:
