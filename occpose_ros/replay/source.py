@@ -19,7 +19,7 @@ from occpose_ros.replay.answer_writer import OUTPUTS
 from occpose_ros.replay.cameras import open_cameras
 from occpose_ros.replay.detections import Detected, Detections
 from occpose_ros.replay.items import Image, Item
-from occpose_ros.replay.pairs import Pairs
+from occpose_ros.replay.picture_pairs import PicturePairs
 from occpose_ros.replay.topics import SourceSettings, Topics
 
 _AHEAD = 128  # items
@@ -62,7 +62,7 @@ class _Reading:
         self._cameras = open_cameras(bag, topics, settings)
         self._detections = Detections(bag, topics, settings.parameters)
         self._sources = frozenset(topics.detections)
-        self._pictures = None if topics.image is None else Pairs(settings.parameters)
+        self._pictures = None if topics.image is None else PicturePairs(settings.parameters)
         self._opened: set[str] = set()
         self.camera = self._cameras.first
 

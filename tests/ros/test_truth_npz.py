@@ -31,7 +31,7 @@ def recording() -> Recording:
     return Recording()
 
 
-def test_a_gap_in_the_motion_capture_is_not_guessed_over(recording: Recording, tmp_path: Path) -> None:
+def test_a_gap_in_the_motion_capture_is_not_guessed_over() -> None:
     times_s = np.array([0.0, 0.1, 0.1 + 2 * MAX_GAP_S, 0.2 + 2 * MAX_GAP_S])
     found = interpolate(times_s, np.arange(4.0)[:, None], np.array([-0.1, 0.05, 0.2, times_s[2], times_s[3], 9.0]))
     np.testing.assert_allclose(found[:, 0], [np.nan, 0.5, np.nan, 2.0, 3.0, np.nan])
@@ -96,6 +96,12 @@ def test_a_file_may_have_one_person_its_own_times_and_another_layout(recording: 
         pytest.param({"camera_from_world": 2 * np.eye(4)}, -2.5, "with a rotation", id="no rotation"),
         pytest.param({"ids": np.array(["a"] * 7)}, -2.5, "7 ids", id="ids"),
         pytest.param({}, 500.0, "give the right --truth-offset", id="another time"),
+        pytest.param({"ids": np.array(["a"] * 2)}, -2.5, "two people of one id", id="ids twice"),
+        pytest.param({"joints_m": np.zeros((0, 2, J, 3))}, 0, "no position in it", id="no frames"),
+        pytest.param({"joints_m": np.zeros((4, 0, J, 3))}, 0, "no position in it", id="no people"),
+        pytest.param({"joints_m": np.nan}, -2.5, "no position in it", id="nothing known"),
+        pytest.param({"fps": 30j}, -2.5, "add fps, or stamps_s", id="complex rate"),
+        pytest.param({"camera_from_world": np.diag([1, 1, 1, np.inf])}, -2.5, "(4, 4) with", id="infinite place"),
         pytest.param({"joints_m": 1000.0}, -2.5, "cannot be metres", id="millimetres"),
         pytest.param({"layout": np.array([object()])}, -2.5, "cannot be read", id="pickled"),
     ],

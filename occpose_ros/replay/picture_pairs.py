@@ -18,7 +18,7 @@ from occpose_ros.parameters import NodeParameters
 from occpose_ros.replay.items import Image, Item
 
 
-class Pairs:
+class PicturePairs:
     """Finds the picture of each Image by its stamp; other items keep their place among them."""
 
     def __init__(self, parameters: NodeParameters) -> None:

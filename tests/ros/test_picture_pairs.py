@@ -16,7 +16,7 @@ from occpose_ros.adapters import KeypointsArray
 from occpose_ros.bag import Record
 from occpose_ros.parameters import NodeParameters
 from occpose_ros.replay.items import Image, Item
-from occpose_ros.replay.pairs import Pairs
+from occpose_ros.replay.picture_pairs import PicturePairs
 
 MS = 1_000_000
 NOBODY = People2D(ids=(), xy_px=np.zeros((0, len(H36M17.joints), 2)), score=np.zeros((0, len(H36M17.joints))))
@@ -45,7 +45,7 @@ def picture(stamp_ms: int, at_ms: int | None = None) -> Record:
 
 def passed(received: Iterable[Image | Record], **parameters: Any) -> list[tuple[str, int, int | None]]:
     """What comes out: what it is, the time in its stamp or of its reception, and the stamp of its picture, in ms."""
-    pairs = Pairs(NodeParameters(**parameters))
+    pairs = PicturePairs(NodeParameters(**parameters))
     out: list[Item] = []
     for one in received:
         if isinstance(one, Record) and one.topic == "/image":
