@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from occpose_core.errors import OccposeError
-from occpose_core.types import Camera
+from occpose_core.types import Camera, Origin
 from occpose_ros.transforms import Transform
 from occpose_ros.view.nodes import SceneNodes, Shown
 from occpose_ros.view.panel import Panel
-from occpose_ros.view.scene import frustum_m, person_text, scene_of
+from occpose_ros.view.scene import FIELD_OF_VIEW_RAD, frustum_m, overlook, person_text, scene_of
 from occpose_ros.view.source import Frames, Moment, Source
 
 if TYPE_CHECKING:
     from viser import ViserServer
 
 _SLOW_S = 0.5  # how often words change: people's heights, the status
-# From where people are looked at at first: a little behind and above the camera that sees them, and past them, for the
-# panel is on the right.
-_EYE_CAM_M = np.array([1.6, -1.4, -1.6])
-_FOV_RAD = 0.9
-_PAST_CAM_M = np.array([0.7, 0.0, 0.0])
+_AHEAD_CAM_M = np.array([0.0, 0.0, 4.0])  # where people are looked for before there are any
+_USUAL_ASPECT = 1.6  # of a window
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|])")
 
 _Place = tuple[Camera | None, Transform, Transform | None]
@@ -38,26 +37,32 @@ class Page:
         self._server = server
         self._source = source
         self._frames = frames
-        ground = "Ground" if frames.shown_frame else "1 m below camera"
+        ground = "Ground" if frames.shown_frame else "Grid 1 m below camera"
         self._panel = Panel(server.gui, source.title, source.playback, ground)
         self._nodes = SceneNodes(server.scene)
         self._drawn: tuple[Moment | None, Shown, frozenset[str]] | None = None
         self._placed: _Place | None = None
         self._told_s = 0.0
-        self._focused = False
+        self._overlook: Callable[[float], tuple[np.ndarray, np.ndarray]] | None = None
+        self._overlooks_people = False
+        self._turned: set[int] = set()  # clients that have been turned to what there is to see
         self.problem = ""
 
     def update(self) -> bool:
         """Show the newest, if it is new or the user wants to see something else; whether people's places are known.
 
-        Nothing is drawn as long as nobody looks.
+        As long as nobody looks nothing is drawn, and a recording waits.
         """
+        looked_at = bool(self._server.get_clients())
+        if not looked_at and self._source.playback is not None:
+            self._source.playback.hold()
         shown = self._panel.poll()
         try:
             moment = self._source.moment()
             self.problem = ""
-            if self._server.get_clients():
+            if looked_at:
                 self._draw(moment, shown)
+                self._turn_clients()
         except OccposeError as error:  # of one message, or of TF: the next may be better
             moment, self.problem = None, str(error)
             self._draw(None, shown)
@@ -92,9 +97,8 @@ class Page:
         scene = scene_of(moment.people, shown_from_msg, hidden_ids)
         self._nodes.set_people(scene.layers, scene.labels)
         self._place(moment.camera, shown_from_msg, self._frames.shown_from_ground(stamp_ns, transforms))
-        if not self._focused and len(moment.people.ids):
-            self._focused = True
-            self._focus(shown_from_msg, moment.people.joints_m.mean(axis=(0, 1)))
+        if not self._overlooks_people:
+            self._aim(moment, shown_from_msg)
 
     def _place(self, camera: Camera | None, shown_from_camera: Transform, shown_from_ground: Transform | None) -> None:
         """Draw camera and ground, unless they are where they were: most stand still."""
@@ -104,13 +108,27 @@ class Page:
             self._nodes.set_ground(shown_from_ground)
             self._placed = now
 
-    def _focus(self, shown_from_camera: Transform, people_cam_m: np.ndarray) -> None:
-        """Look at the middle of the people, now and after `Reset view`."""
-        looked_m = (_EYE_CAM_M, people_cam_m + _PAST_CAM_M)
-        eye_m, focus_m = (tuple(shown_from_camera.apply(point_m).tolist()) for point_m in looked_m)
-        cameras: list[Any] = [client.camera for client in self._server.get_clients().values()]
-        for camera in (self._server.initial_camera, *cameras):
-            camera.position, camera.look_at, camera.fov = eye_m, focus_m, _FOV_RAD
+    def _aim(self, moment: Moment, shown_from_msg: Transform) -> None:
+        """Everybody is to look at the people, now and after `Reset view`; at where they may be if there are none."""
+        people = moment.people
+        shown_m = people.joints_m[people.origin != Origin.UNKNOWN]
+        self._overlooks_people = len(shown_m) > 0
+        if self._overlook is None or self._overlooks_people:
+            people_m = shown_from_msg.apply(np.median(shown_m, axis=0) if len(shown_m) else _AHEAD_CAM_M)
+            self._overlook = partial(overlook, people_m, shown_from_msg, moment.camera)
+            self._turned.clear()
+            _turn(self._server.initial_camera, *self._overlook(_USUAL_ASPECT))
+
+    def _turn_clients(self) -> None:
+        """Turn those who have not been turned yet."""
+        for id, client in self._server.get_clients().items():
+            if self._overlook is not None and id not in self._turned:
+                self._turned.add(id)
+                _turn(client.camera, *self._overlook(client.camera.aspect))
+
+
+def _turn(camera: Any, eye_m: np.ndarray, focus_m: np.ndarray) -> None:
+    camera.position, camera.look_at, camera.fov = tuple(eye_m), tuple(focus_m), FIELD_OF_VIEW_RAD
 
 
 def _same_place(one: _Place, other: _Place) -> bool:

@@ -43,6 +43,10 @@ class Playback:
             self._position_s = 0.0 if self._playing else self.duration_s
         return self._position_s
 
+    def hold(self) -> None:
+        """Let the time since the last tick not count: it goes on from where it is."""
+        self._since_s = self._clock()
+
     def play(self) -> None:
         """Go on, from the beginning if this is the end."""
         if self.tick() >= self.duration_s:

@@ -24,8 +24,13 @@ SHOWN_ORIGINS = (Origin.MEASURED, Origin.FILLED)
 LEVEL_FROM_OPTICAL = Transform(
     rotation=np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]), translation_m=np.zeros(3)
 )
+FIELD_OF_VIEW_RAD = 0.9  # of whoever looks, from the lower to the upper edge of the window
 _FRUSTUM_DEPTH_M = 0.5
 _LABEL_ABOVE_HEAD_M = 0.15
+_BEHIND_M = 0.7  # so far behind the camera stands who looks, for the camera to be in sight
+_HALF_WIDTH = 0.6  # of an image at a metre, if the camera is not known
+_IN_SIGHT = 0.6  # so much of the image's width is to be in the window
+_ASIDE_RAD, _ABOVE_RAD = 0.26, 0.26
 
 
 class SceneError(OccposeError):
@@ -161,3 +166,32 @@ def frustum_m(camera: Camera, shown_from_camera: Transform) -> np.ndarray:
     edges = [(lens_m, corner_m) for corner_m in corners_m]
     edges += list(zip(corners_m, np.roll(corners_m, -1, axis=0), strict=True))
     return np.array(edges, dtype=np.float32)
+
+
+def overlook(
+    people_m: np.ndarray, shown_from_camera: Transform, camera: Camera | None, aspect: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """From where to look at first, and at which point: from behind the camera, a little aside and above.
+
+    That point is as far away and as high as people are, but in the middle of the camera's image: others may come from
+    the other side. people_m: (3,) in the frame that is shown. camera: None if not known. aspect: of the window, width
+    over height; in a narrow one people are farther away.
+    """
+    lens_m, way_m = shown_from_camera.translation_m, people_m - shown_from_camera.translation_m
+    ahead = _level(shown_from_camera.rotation[:, 2], way_m)
+    focus_m = np.array([*(lens_m + (ahead @ way_m) * ahead)[:2], people_m[2]])
+    away_m = float(np.linalg.norm(way_m))
+    half_width_m = away_m * (_HALF_WIDTH if camera is None else camera.width / (2.0 * camera.K[0, 0]))
+    fitting_m = _IN_SIGHT * half_width_m / (np.tan(FIELD_OF_VIEW_RAD / 2) * aspect)
+    right, up = np.array([ahead[1], -ahead[0], 0.0]), np.array([0.0, 0.0, 1.0])
+    back = np.cos(_ABOVE_RAD) * (np.sin(_ASIDE_RAD) * right - np.cos(_ASIDE_RAD) * ahead) + np.sin(_ABOVE_RAD) * up
+    return focus_m + max(away_m + _BEHIND_M, fitting_m) * back, focus_m
+
+
+def _level(*directions: np.ndarray) -> np.ndarray:
+    """(3,) the level part of the first direction that is not upright, as a unit vector; x if all are."""
+    for direction in directions:
+        length, level = np.linalg.norm(direction), np.array([*direction[:2], 0.0])
+        if np.linalg.norm(level) > 0.3 * length:
+            return level / np.linalg.norm(level)
+    return np.array([1.0, 0.0, 0.0])

@@ -21,6 +21,7 @@ from occpose_ros.view.playback import Playback
 from occpose_ros.view.server import open_server
 from occpose_ros.view.source import Cameras, Frames, Moment, moment_of
 from tests.ros.page_client import PATIENCE_S, PageClient
+from tests.ros.test_view_playback import Clock
 from tests.ros.view_bags import skeletons_msg, steadily, write_bag
 
 JOINTS, BONES = len(H36M17.joints), len(H36M17.bones)
@@ -109,7 +110,7 @@ def test_people_and_their_camera_are_there(bag: Shown) -> None:
     np.testing.assert_allclose(np.unique(nodes["/sigma/FILLED"]["batched_scales"]), [0.15])
     assert nodes["/camera"]["points"].size == 8 * 2 * 3
     assert {node["text"] for name, node in nodes.items() if name.startswith("/names/")} == {"walker", "1"}
-    assert {"walker: 1.75 m", "1: 1.75 m", "1 m below camera"} <= set(bag.client.labels())
+    assert {"walker: 1.75 m", "1: 1.75 m", "Grid 1 m below camera"} <= set(bag.client.labels())
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_people_and_their_camera_are_there(bag: Shown) -> None:
         ),
         pytest.param("One sigma", (2 * JOINTS - 1, 1), ["/sigma/MEASURED", "/sigma/FILLED"], id="sigma"),
         pytest.param("Camera", (2 * JOINTS - 1, 1), ["/camera"], id="camera"),
-        pytest.param("1 m below camera", (2 * JOINTS - 1, 1), ["/ground"], id="ground"),
+        pytest.param("Grid 1 m below camera", (2 * JOINTS - 1, 1), ["/ground"], id="ground"),
         pytest.param(
             "walker: 1.75 m", (JOINTS, 0), ["/joints/FILLED", "/bones/FILLED", "/sigma/FILLED"], id="somebody"
         ),
@@ -186,6 +187,23 @@ def test_play_pause_and_speed(bag: Shown) -> None:
     bag.until(lambda: (bag.client.value("Time (s)") or 0.0) > 1.0, "a slider that moves")
     bag.set("Pause", True)
     bag.until(lambda: not playback.playing, "a pause")
+
+
+def test_a_recording_waits_as_long_as_nobody_looks() -> None:
+    clock, source = Clock(), Still(people=2)
+    source.playback = playback = Playback(80.0, clock)
+    with open_server() as server:
+        page = Page(server, source, Frames())
+        for _ in range(10):
+            clock.now_s += 3.0
+            page.update()
+        assert playback.tick() == 0.0 and playback.playing
+        with PageClient(server.get_port()) as client:
+            looking = Shown(page, client, source)
+            looking.until(lambda: looking.joints() != (0, 0), "people")
+            clock.now_s += 3.0
+            page.update()
+            assert playback.tick() == pytest.approx(3.0)
 
 
 def test_only_what_changed_is_sent(bag: Shown) -> None:

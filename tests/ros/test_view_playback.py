@@ -53,6 +53,16 @@ def test_paused_it_stays_and_goes_on_from_there() -> None:
     assert playback.tick() == pytest.approx(3.0)
 
 
+def test_held_it_plays_on_from_there_as_if_no_time_had_passed() -> None:
+    playback, clock = begun()
+    clock.now_s += 2.0
+    playback.tick()
+    clock.now_s += 50.0
+    playback.hold()
+    clock.now_s += 1.0
+    assert playback.playing and playback.tick() == pytest.approx(3.0)
+
+
 def test_at_the_end_it_stops_and_plays_again_from_the_beginning() -> None:
     playback, clock = begun()
     clock.now_s += 11.0
