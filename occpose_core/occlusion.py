@@ -203,7 +203,7 @@ def expand(pattern: str) -> list[str]:
     Raises PatternError if the name is unknown, or its argument is.
     """
     name, argument = _split(pattern)
-    if name not in PATTERNS:
+    if name not in PATTERNS or pattern not in (name, f"{name}({argument})"):
         raise PatternError(f"unknown occlusion pattern {pattern!r}; known: {', '.join(PATTERNS)}")
     known = tuple(SKELETONS) if name == "layout" else _ARGUMENTS.get(name, ())
     if not argument:

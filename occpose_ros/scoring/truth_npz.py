@@ -38,7 +38,7 @@ def truth_from_npz(path: Path, offset_s: float, stamps_ns: Sequence[int]) -> Tru
         raise TruthError(
             f"{path} has no pose at any of the {len(stamps_ns)} images: its {times_s[0]:g} to {times_s[-1]:g} s are"
             f" {times_s[0] + offset_s:g} to {times_s[-1] + offset_s:g} s after the first of them, the last of which"
-            f" comes {at_s[-1] + offset_s:g} s after it; give the right --truth-offset"
+            f" comes {(stamps_ns[-1] - stamps_ns[0]) * 1e-9:g} s after it; give the right --truth-offset"
         )
     return truth
 
@@ -55,6 +55,8 @@ def _read(path: Path) -> tuple[list[str], np.ndarray, np.ndarray, bool]:
     ids = [str(name) for name in arrays.get("ids", np.arange(joints_m.shape[1]))]
     if len(ids) != joints_m.shape[1]:
         raise TruthError(f"{path} has {len(ids)} ids for {joints_m.shape[1]} people in joints_m: give one for each")
+    if len(set(ids)) < len(ids):
+        raise TruthError(f"{path} has two people of one id in ids ({', '.join(ids)}): give each their own")
     return ids, joints_m, times_s, "ids" in arrays
 
 
@@ -79,12 +81,16 @@ def _joints_cam_m(path: Path, arrays: dict[str, np.ndarray]) -> np.ndarray:
             f"joints_m of {path} must be numbers (T, {shape[0]}, 3) or (T, P, {shape[0]}, 3) for layout {layout.name},"
             f" not {joints_m.dtype} {joints_m.shape}"
         )
+    if not np.isfinite(joints_m).any():
+        raise TruthError(
+            f"joints_m of {path} has no position in it, {joints_m.shape}: was the file written to its end?"
+        )
     joints_m = joints_m.astype(np.float64).reshape(len(joints_m), -1, *shape)
     converted = convert_joints(np.where(np.isfinite(joints_m), joints_m, np.nan), layout, H36M17)
     _check_size(path, joints_m)
     if "camera_from_world" in arrays:
         converted = _moved(path, converted, arrays["camera_from_world"])
-    elif not np.nanmedian(np.append(converted[..., 2], np.nan)) > 0:
+    elif not np.median(converted[..., 2][np.isfinite(converted[..., 2])]) > 0:
         raise TruthError(
             f"the poses of {path} are not in front of the camera: add camera_from_world (4, 4), which maps them into"
             " its optical frame (x right, y down, z forward)"
@@ -104,7 +110,8 @@ def _check_size(path: Path, joints_m: np.ndarray) -> None:
 
 def _moved(path: Path, joints_m: np.ndarray, camera_from_world: np.ndarray) -> np.ndarray:
     matrix = np.asarray(camera_from_world)
-    rotation = matrix[:3, :3] if matrix.shape == (4, 4) and np.issubdtype(matrix.dtype, np.number) else np.zeros((3, 3))
+    right = matrix.shape == (4, 4) and _is_real(matrix) and bool(np.isfinite(matrix).all())
+    rotation = matrix[:3, :3] if right else np.zeros((3, 3))
     if not np.abs(rotation @ rotation.T - np.eye(3)).max() < _NOT_ORTHONORMAL or np.linalg.det(rotation) < 0:
         raise TruthError(f"camera_from_world of {path} must be (4, 4) with a rotation, not {matrix.tolist()}")
     return np.asarray(joints_m @ rotation.T + matrix[:3, 3])
@@ -113,7 +120,7 @@ def _moved(path: Path, joints_m: np.ndarray, camera_from_world: np.ndarray) -> n
 def _times_s(path: Path, arrays: dict[str, np.ndarray]) -> np.ndarray:
     frames = len(arrays["joints_m"])
     given = arrays.get("stamps_s", arrays.get("fps"))
-    if given is None or not np.issubdtype(given.dtype, np.number):
+    if given is None or not _is_real(given):
         raise TruthError(f"{path} does not say when its frames are: add fps, or stamps_s ({frames},) in seconds")
     if "stamps_s" in arrays:
         times_s = given.astype(np.float64)
@@ -123,3 +130,8 @@ def _times_s(path: Path, arrays: dict[str, np.ndarray]) -> np.ndarray:
     if given.size != 1 or not 0 < float(given.reshape(())) < np.inf:
         raise TruthError(f"fps of {path} must be one number above 0, not {given.tolist()}")
     return np.arange(frames) / float(given.reshape(()))
+
+
+def _is_real(array: np.ndarray) -> bool:
+    """Whether it holds real numbers."""
+    return np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,8 @@ class TruthSettings:
             raise TruthError("the truth comes from one place: give --truth or --truth-tf, not both")
         if self.joints_file is not None and not self.tf:
             raise TruthError("--truth-joints says what joints are called in --truth-tf: give that too")
+        if not math.isfinite(self.offset_s):
+            raise TruthError(f"--truth-offset must be a number of seconds, got {self.offset_s:g}")
         if self.offset_s and self.npz is None:
             raise TruthError("--truth-offset is of the time in a file: give --truth FILE.npz too")
         if self.tf:

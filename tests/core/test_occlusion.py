@@ -107,6 +107,8 @@ def test_midpoints_hide_with_their_ends() -> None:
         pytest.param("nope", "known: clean", id="unknown"),
         pytest.param("k-missing(9)", "takes 1, 2", id="argument out of range"),
         pytest.param("natural(1)", "takes none", id="argument where there is none"),
+        pytest.param("natural(", "unknown occlusion pattern 'natural\\('", id="open parenthesis"),
+        pytest.param("limb-run(leg,1", "unknown occlusion pattern", id="argument without an end"),
         pytest.param("layout(foo)", "coco17", id="unknown layout"),
         pytest.param("joint30", "needs an argument", id="argument missing"),
     ],

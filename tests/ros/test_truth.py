@@ -125,6 +125,7 @@ def test_the_command_line_says_where_the_truth_is(tmp_path: Path) -> None:
         (["--truth-tf", "mocap/{id}"], r"must hold \{joint\} once"),
         (["--truth-joints", "x.yaml"], "give that too"),
         (["--truth-offset", "3"], "give --truth FILE.npz too"),
+        (["--truth-offset", "nan"], "must be a number of seconds, got nan"),
         (["--truth", "nowhere.npz"], "there is no file nowhere.npz"),
         (["--truth-tf", "{joint}", "--truth-joints", "nowhere.yaml"], "nowhere.yaml cannot be read"),
     ],

@@ -17,6 +17,7 @@ from tests.ros.true_sample import (
     BETWEEN_M,
     SAMPLE,
     WRIST,
+    J,
     Recording,
     npz,
     parsed,
