@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,11 @@ from occpose_core.runtime import DEFAULT_MODEL
 from occpose_ros.bag import BagReader
 from occpose_ros.replay.answer_writer import SKELETONS
 from occpose_ros.replay.bags import find_bags
+from occpose_ros.replay.result_folder import REPORT
 from occpose_ros.view.bag_source import answers_topic
 from occpose_ros.view.source import ViewError
 
-_REPLAYED = "output.mcap"  # in the folder that `occpose replay` leaves
+_ANSWERS = "output*.mcap"  # below the report that `occpose replay` leaves, one for each bag and model
 
 
 @contextlib.contextmanager
@@ -35,17 +37,16 @@ def answered_bag(
     from occpose_ros.view.model_run import run_model  # a bag with skeletons needs no model, and none is loaded
 
     with tempfile.TemporaryDirectory(prefix="occpose-view-") as folder:
-        output = Path(folder) / _REPLAYED
+        output = Path(folder) / "output.mcap"
         run_model(found, output, model or DEFAULT_MODEL, backend, ground_frame)
         yield output, SKELETONS
 
 
 def _bag_at(path: Path) -> Path:
     """The only bag in a file or folder; of what a replay left, the one with the answers."""
-    if (path / _REPLAYED).is_file():
-        return path / _REPLAYED
-    bags = find_bags([path])
+    answers = sorted(path.rglob(_ANSWERS)) if (path / REPORT).is_file() else []
+    bags = answers or [bag.path for bag in find_bags([path])]
     if len(bags) > 1:
-        names = ", ".join(bag.name for bag in bags[:5]) + (", ..." if len(bags) > 5 else "")
+        names = ", ".join(os.path.relpath(bag, path) for bag in bags[:5]) + (", ..." if len(bags) > 5 else "")
         raise ViewError(f"{path} has {len(bags)} bags: {names}; name one of them")
-    return bags[0].path
+    return bags[0]

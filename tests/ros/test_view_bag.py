@@ -18,7 +18,7 @@ from occpose_ros.transforms import TransformError
 from occpose_ros.view.answers import answered_bag
 from occpose_ros.view.bag_source import BagSource
 from occpose_ros.view.playback import Playback
-from occpose_ros.view.source import Frames, Moment
+from occpose_ros.view.source import Frames, Moment, ViewError
 from tests.ros.people import FRAME_ID
 from tests.ros.view_bags import BEGIN_NS, skeletons_msg, steadily, write_bag
 
@@ -192,6 +192,18 @@ def test_what_a_replay_left_is_found_in_its_folder(tmp_path: Path) -> None:
         assert path == bag
 
 
+def test_of_a_replay_of_several_models_or_bags_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "morning").mkdir()
+    for name in ("output_lcn.mcap", "output_stream-s.mcap"):
+        write_bag(tmp_path / "morning" / name, [0.0])
+    for folder in (tmp_path, tmp_path / "morning"):
+        (folder / "report.json").write_text("{}")
+    with pytest.raises(ViewError, match=r"2 bags: output_lcn\.mcap, output_stream-s\.mcap; name one"):
+        answered_bag(tmp_path / "morning").__enter__()
+    with pytest.raises(ViewError, match=r"2 bags: morning/output_lcn\.mcap, morning/output_stream-s\.mcap; name one"):
+        answered_bag(tmp_path).__enter__()
+
+
 def test_a_bag_without_answers_gets_those_of_a_model(tmp_path: Path) -> None:
     """A second of the sample; the file with the answers is gone afterwards."""
     with BagReader(SAMPLE) as bag, BagWriter(tmp_path / "short.mcap") as short:
@@ -248,7 +260,7 @@ def _empty_file(path: Path) -> Path:
         pytest.param("bag.mcap", _empty_file, "not a readable ROS 2 bag", id="zero-bytes"),
         pytest.param("bag.mcap", _truncated, "not a readable ROS 2 bag", id="truncated"),
         pytest.param("bag.txt", _text, "ends neither in .mcap nor in .db3", id="text"),
-        pytest.param("bags", _several, "has 2 bags: a, b; name one of them", id="several-bags"),
+        pytest.param("bags", _several, "has 2 bags: a.mcap, b.mcap; name one of them", id="several-bags"),
         pytest.param("bag.mcap", _two_topics, "name one of them with --skeletons", id="several-topics"),
         pytest.param("bag.mcap", _without_keypoints, "has no keypoints.*occpose replay", id="no-people"),
     ],
