@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import inspect
+import io
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,10 +69,37 @@ def _parser(commands: Mapping[str, str], asked: str) -> tuple[argparse.ArgumentP
     return parser, command
 
 
+def _mend_streams() -> None:
+    """Let every name be printed, whatever the terminal's encoding; and be silent where nobody hears, as with `2>&-`."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # for as long as the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """Meanwhile Ctrl-C ends the process without a word, as long as nothing is begun: libraries that are just being
+    loaded make something else of it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def main(argv: Sequence[str] | None = None, commands: Mapping[str, str] = COMMANDS) -> int:
     """Run `occpose`; returns the exit code: 0 done, 2 bad input (one sentence on stderr), 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
-    parser, command = _parser(commands, asked=next((word for word in words if not word.startswith("-")), ""))
+    _mend_streams()
+    with _ended_by_ctrl_c():
+        parser, command = _parser(commands, asked=next((word for word in words if not word.startswith("-")), ""))
     args = parser.parse_args(words)
     assert command is not None  # else the parser has exited
     try:

@@ -14,9 +14,14 @@ class OutputError(OccposeError):
 
 
 def refuse_existing(path: Path, force: bool) -> None:
-    """Raise OutputError if the file exists and may not be overwritten; ask before the work, not after it."""
+    """Raise OutputError if the file exists and may not be overwritten; ask before the work, not after it.
+
+    Devices and pipes never are, for a rename would put a file in their place.
+    """
     if path.is_dir():
         raise OutputError(f"{path} is a directory; name a file")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path} is a device or a pipe, not a file; name a file")
     if path.exists() and not force:
         raise OutputError(f"{path} exists already; name another file or add --force to overwrite it")
     if not path.parent.is_dir():
@@ -29,6 +34,11 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {path}: {error.strerror}; name another one") from error
+
+
+def utf8(text: str) -> bytes:
+    r"""The text of a file; bytes of file names that are no text stay readable, and in JSON what they are: \udcff."""
+    return text.encode(errors="backslashreplace")
 
 
 def write_atomically(path: Path, content: bytes, force: bool = False) -> None:

@@ -50,7 +50,7 @@ _LEFT_ARM = H36M17.indices(*(f"left_{joint}" for joint in ARM))
 def philox(sequence: str, camera: str, pattern: str, window_start: int, seed: int = 0) -> np.random.Generator:
     """Generator for one window: numpy's Philox keyed by the 128-bit BLAKE2b of what the window is (OccKP-1)."""
     text = f"occkp1|{sequence}|{camera}|{pattern}|{window_start}" + (f"|{seed}" if seed else "")
-    digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+    digest = hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 

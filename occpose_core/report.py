@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from occpose_core.files import write_atomically
+from occpose_core.files import utf8, write_atomically
 
 _NOTE_COLUMNS = 120
 Cell = str | float | int | None
@@ -81,7 +81,7 @@ def text_table(table: Table) -> str:
 def write_json(path: str | Path, figures: Mapping[str, Any] | list[Any], force: bool = False) -> None:
     """Write figures as JSON, NaN as null, whole or not at all. Raises OutputError if the file exists and not force."""
     text = json.dumps(without_nan(figures), indent=2, allow_nan=False, ensure_ascii=False)
-    write_atomically(Path(path), (text + "\n").encode(), force)
+    write_atomically(Path(path), utf8(text + "\n"), force)
 
 
 def without_nan(value: Any) -> Any:
@@ -95,7 +95,7 @@ def without_nan(value: Any) -> Any:
 
 def write_html(path: str | Path, report: Report, force: bool = False) -> None:
     """Write the report as one self-contained HTML page. Raises OutputError if the file exists and not force."""
-    write_atomically(Path(path), html_page(report).encode(), force)
+    write_atomically(Path(path), utf8(html_page(report)), force)
 
 
 # Readable on a phone: one column, tables scroll inside their own box, pictures shrink to the screen.

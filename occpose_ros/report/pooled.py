@@ -101,7 +101,7 @@ def _or_zero(value: float) -> float:
 
 
 def _link(bag: Mapping[str, Any]) -> str:
-    return f"./{quote(bag['bag'])}/report.html"
+    return f"./{quote(bag['bag'], errors='surrogateescape')}/report.html"
 
 
 def _charts(run: ReportRun, runs: Sequence[ReportRun], bags: Sequence[Mapping[str, Any]]) -> list[Chart]:

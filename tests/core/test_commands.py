@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +91,27 @@ def test_an_error_of_the_system_gets_one_sentence(
     monkeypatch.setattr("occpose_core.commands.models.shipped_models", fail)
     assert main(["models"]) == 2
     assert "cannot use figures.json: No space left on device" in capsys.readouterr().err
+
+
+def run_occpose(*words: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """`occpose WORDS` in a process of its own. before: Python that it does first."""
+    code = f"import signal, sys\n{before}\nfrom occpose_core.cli import main\nsys.exit(main({list(words)!r}))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_ctrl_c_while_libraries_are_loaded_ends_it_without_a_word() -> None:
+    """SIGINT comes with the first import of NumPy."""
+    before = (
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'numpy':\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())"
+    )
+    ended = run_occpose("models", before=before)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_without_stderr_it_still_works() -> None:
+    ended = run_occpose("export", "nothing", "--out", "nowhere", before="sys.stderr = None")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", "")

@@ -101,6 +101,12 @@ def test_json_has_null_for_nan_and_keeps_numbers(tmp_path: Path) -> None:
     assert json.loads(path.read_text(encoding="utf-8")) == {"a": None, "b": [1.25, None], "c": [1, 2], "d": {"e": "ü"}}
 
 
+def test_bytes_of_a_file_name_that_is_no_text_come_back(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    write_json(tmp_path / "figures.json", {"bag": name, "ä": 1})
+    assert json.loads((tmp_path / "figures.json").read_text(encoding="utf-8")) == {"bag": name, "ä": 1}
+
+
 @pytest.mark.parametrize("write", [pytest.param(write_json, id="json"), pytest.param(write_html, id="html")])
 def test_existing_files_are_kept_without_force(tmp_path: Path, write) -> None:
     content = {} if write is write_json else Report(title="T")
@@ -125,6 +131,13 @@ def test_impossible_outputs_get_one_sentence(tmp_path: Path, name: str, message:
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputError, match=message):
         refuse_existing(tmp_path / name, force=True)
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="is a device or a pipe, not a file"):
+        write_json(tmp_path / "pipe", {}, force=True)
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
