@@ -28,8 +28,9 @@ function followLinks(tell) {
   });
 }
 
+// Light becomes dark, or the page is printed: on white, and with other widths.
 function whenRecoloured(then) {
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", then);
+  for (const media of ["(prefers-color-scheme: dark)", "print"]) matchMedia(media).addEventListener("change", then);
 }
 
 // plotly, which the page carries compressed: it is unpacked after the rest can be seen. Null if the browser cannot.

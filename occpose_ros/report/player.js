@@ -91,6 +91,7 @@ class Player {
     this.stage.draw(people.at(this.seconds), box, this.camera);
     this.timeline.draw(this.seconds, this.stage.colours);
     element("seek").value = this.seconds;
+    element("seek").ariaValueText = clock(this.seconds);
     element("clock").textContent = `${clock(this.seconds)} / ${clock(people.end)}`;
     this.onMoment(this.seconds);
   }
@@ -140,8 +141,9 @@ class Player {
       ".": () => this.step(1),
     };
     document.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("a, button, select, input")) return;
-      if (!keys[event.key]) return;
+      if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
+      const own = event.key === " " ? "a, button, select, summary, [type=checkbox]" : "select"; // which need it themselves
+      if (event.target.closest(own)) return;
       event.preventDefault();
       keys[event.key]();
     });

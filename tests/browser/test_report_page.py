@@ -238,6 +238,16 @@ def test_keys_play_step_and_turn(bag: Any) -> None:
     page.wait_for_selector("#play[aria-label=Play]")
 
 
+@pytest.mark.parametrize("clicked", ["[data-view=home]", "[data-layer=sigma]", "#play"])
+def test_keys_step_wherever_the_last_click_was(bag: Any, clicked: str) -> None:
+    bag.click(clicked)
+    bag.keyboard.press(".")  # stops it if it plays
+    before = shown_s(bag)
+    bag.keyboard.press(",")
+    bag.keyboard.press("l")
+    assert shown_s(bag) == pytest.approx(before + 1.0, abs=0.06)
+
+
 @pytest.mark.parametrize("view", ["camera", "side", "top"])
 def test_people_are_in_the_picture_from_all_sides(bag: Any, view: str) -> None:
     bag.click(f"[data-view={view}]")
@@ -252,6 +262,19 @@ def test_colours_follow_the_scheme(bag: Any) -> None:
     expect(tick).not_to_have_css("fill", light)
     assert colours(page)["measured"] > 100
     page.emulate_media(color_scheme="light")
+
+
+def test_on_paper_all_is_dark_on_white_and_nothing_to_click_on(bag: Any) -> None:
+    page = bag
+    tick = page.locator(".plot .xtick text").first
+    light = tick.evaluate("(text) => getComputedStyle(text).fill")
+    page.emulate_media(color_scheme="dark")
+    expect(tick).not_to_have_css("fill", light)
+    page.emulate_media(color_scheme="dark", media="print")
+    expect(tick).to_have_css("fill", light)
+    expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
+    assert not page.locator("#play").is_visible()
+    page.emulate_media(color_scheme="light", media="screen")
 
 
 def test_foreign_text_stays_text(open_page: Open, tmp_path: Path) -> None:
