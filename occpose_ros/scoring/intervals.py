@@ -15,6 +15,8 @@ from occpose_ros.scoring.sums import Intervals, Sums, add_sums, means
 
 PIECE_S = 10.0
 COVERAGE = 0.95
+# Of five independent numbers not even the whole range holds what lies in the middle 95 times in 100, of six it does.
+FEWEST_PARTS = 6
 _RESAMPLES = 1000
 _SEED = 0
 
@@ -22,7 +24,7 @@ _SEED = 0
 def intervals_over(parts: Sequence[Sums]) -> Intervals:
     """95 % interval (low, high) of each mean over the parts, which are drawn as wholes, in any order.
 
-    A figure that fewer than two parts say anything about has none: it would be as narrow as one number.
+    A figure that fewer than FEWEST_PARTS say anything about has none: it would be too narrow.
     """
     keys = sorted({key for part in parts for key in means(part)})
     sums, counts = _table(parts, keys)
@@ -39,7 +41,7 @@ def difference(sums_a: Mapping[str, Sums], sums_b: Mapping[str, Sums]) -> dict[s
     """How much larger each mean is in a than in b, paired: dotted key -> {"difference": ..., "interval": [low, high]}.
 
     sums_a, sums_b: by bag, or of one bag by piece (`Score.pieces`). The same bags or pieces are drawn for both, so that
-    what is hard for both does not blur what differs. Where fewer than two say anything, the interval is NaN.
+    what is hard for both does not blur what differs. Where fewer than FEWEST_PARTS say anything, the interval is NaN.
     """
     names = sorted({*sums_a, *sums_b})
     parts_a, parts_b = ([sums.get(name, {}) for name in names] for sums in (sums_a, sums_b))
@@ -63,9 +65,9 @@ def _table(parts: Sequence[Sums], keys: Sequence[str]) -> tuple[np.ndarray, np.n
 
 
 def _resampled(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(R, K) means of resamples of the S parts, NaN where nothing was drawn; none if there are not two parts."""
+    """(R, K) means of resamples of the S parts, NaN where nothing was drawn; none of too few parts."""
     parts = len(sums)
-    if parts < 2:
+    if parts < FEWEST_PARTS:
         return np.zeros((0, sums.shape[1]))
     rng = np.random.Generator(np.random.Philox(key=_SEED))
     weights = rng.multinomial(parts, np.full(parts, 1.0 / parts), size=_RESAMPLES).astype(np.float64)
@@ -75,8 +77,8 @@ def _resampled(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _told(*counts: np.ndarray) -> np.ndarray:
-    """(K,) bool: at least two of the parts say something of the figure, in each of the (S, K) counts."""
-    return np.all([(of > 0).sum(axis=0) > 1 for of in counts], axis=0)
+    """(K,) bool: enough of the parts say something of the figure, in each of the (S, K) counts."""
+    return np.all([(of > 0).sum(axis=0) >= FEWEST_PARTS for of in counts], axis=0)
 
 
 def _intervals(keys: Sequence[str], drawn: np.ndarray, told: np.ndarray) -> Intervals:
