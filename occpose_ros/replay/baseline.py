@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from occpose_core.errors import OccposeError
-from occpose_ros.replay.pooling import figure_at, pooled_figures
+from occpose_ros.replay.pooling import pooled_figures
 from occpose_ros.replay.results import AS_RECORDED, BagResult, SavedReport
 from occpose_ros.replay.work_list import same_recording
+from occpose_ros.report.report_run import figure
 
 TOLERANCE = 0.02  # share of a figure
 LEAST_MM = 1.0  # less is no matter, however good the figure is
@@ -79,7 +80,7 @@ class Comparison:
     def summary(self) -> str:
         """What it comes to, in a sentence or two."""
         counts = ", ".join(f"{len(self.of(verdict))} {verdict}" for verdict in ("worse", "better", "same"))
-        text = f"Against {self.path}, {self.bags} bags: of {len(self.changes)} figures {counts}."
+        text = f"Against {self.path}, {self.bags} bag{'s' * (self.bags != 1)}: of {len(self.changes)} figures {counts}."
         for names, where in ((self.only_now, "now"), (self.only_before, "in the baseline")):
             if names:
                 more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
@@ -112,8 +113,8 @@ def compare(results: Sequence[BagResult], saved: SavedReport, path: Path, tolera
         tolerance=tolerance,
         bags=len(set().union(*shared.values())),
         changes=tuple(changes),
-        only_now=tuple(name for name in _contents(now) if name not in _contents(before)),
-        only_before=tuple(name for name in _contents(before) if name not in _contents(now)),
+        only_now=_only_in(now, before),
+        only_before=_only_in(before, now),
     )
 
 
@@ -142,14 +143,19 @@ def _contents(bags: Mapping[str, BagResult]) -> list[str]:
     ]
 
 
+def _only_in(one: Mapping[str, BagResult], other: Mapping[str, BagResult]) -> tuple[str, ...]:
+    known = set(_contents(other))
+    return tuple(name for name in _contents(one) if name not in known)
+
+
 def _changes(
-    key: tuple[str, str], before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float
+    of: tuple[str, str], before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float
 ) -> Iterator[Change]:
-    model, pattern = key
-    for figure, more_is_better in JUDGED.items():
-        then, today = figure_at(before, figure), figure_at(now, figure)
+    model, pattern = of
+    for key, more_is_better in JUDGED.items():
+        then, today = figure(before, key), figure(now, key)
         if math.isfinite(then) and math.isfinite(today):
-            margin = max(tolerance * abs(then), LEAST_MM if "_mm" in figure else 0.0)
+            margin = max(tolerance * abs(then), LEAST_MM if "_mm" in key else 0.0)
             gain = today - then if more_is_better else then - today
             verdict = "better" if gain > margin else "worse" if gain < -margin else "same"
-            yield Change(model=model, pattern=pattern, figure=figure, before=then, now=today, verdict=verdict)
+            yield Change(model=model, pattern=pattern, figure=key, before=then, now=today, verdict=verdict)

@@ -19,7 +19,7 @@ from occpose_ros.helper_process import worth_helpers
 from occpose_ros.replay.answer_process import answers_bag
 from occpose_ros.replay.models import Models
 from occpose_ros.replay.occluding import occlude
-from occpose_ros.replay.pooling import comparison, coverage, latency_counts, latency_figures, make_report
+from occpose_ros.replay.pooling import comparison, latency_counts, make_report, pooled_latency
 from occpose_ros.replay.progress import Step
 from occpose_ros.replay.result_folder import PAGE, REPORT, bag_name, unfinished
 from occpose_ros.replay.results import AS_RECORDED, BagResult, Failure, Outcome, RunResult
@@ -29,9 +29,11 @@ from occpose_ros.replay.source import ReadingProcess, read
 from occpose_ros.replay.topics import Topics, find_topics
 from occpose_ros.replay.work_list import Task
 from occpose_ros.report.page import ReportRun, bag_page
+from occpose_ros.report.tables import answered_share
 from occpose_ros.scoring.consistency import Occluded, score_occluded
+from occpose_ros.scoring.laps import in_laps
 from occpose_ros.scoring.score import Score, score
-from occpose_ros.scoring.truth import Truth, read_truth, truth_topic
+from occpose_ros.scoring.truth import Truth, read_truth, truth_described
 
 Tell = Callable[[Step], None]
 
@@ -70,7 +72,9 @@ def replay_bag(
             runs = list(work.runs())
         result = _result(task, work.recorded_s, runs)
         write_json(folder / REPORT, make_report(settings.described, [result]))
-        write_atomically(folder / PAGE, bag_page(task.bag.name, f"{topics.described(settings.source)}.", runs).encode())
+        true = truth_described(settings.truth, topics.truth)
+        what = f"{topics.described(settings.source)}, true skeletons of {true}."
+        write_atomically(folder / PAGE, bag_page(task.bag.name, what, runs).encode())
     return result
 
 
@@ -96,7 +100,7 @@ def _result(task: Task, recorded_s: float, runs: Sequence[ReportRun]) -> BagResu
 
 
 def _topics(bag: BagReader, settings: ReplaySettings) -> Topics:
-    return find_topics(bag, settings.source, truth_topic(bag, settings.truth), with_images=bool(settings.image_model))
+    return find_topics(bag, settings.source, settings.truth, with_images=bool(settings.image_model))
 
 
 @contextlib.contextmanager
@@ -135,7 +139,7 @@ class _Work:
             recorded, engine = self._as_recorded(label, model)
             if number == 0:
                 self.recorded_s = recorded.bag_s
-                truth = read_truth(self.bag, self.settings.truth, recorded.detected)
+                truth = self._truth(recorded)
                 hidden = [self._hidden(recorded, pattern) for pattern in self.settings.patterns]
             radii = engine.info.interval_radii
             scored = score(recorded.detected, recorded.answers, truth, radii)
@@ -145,13 +149,20 @@ class _Work:
                 scored = score_occluded(recorded.answers, seen.answers, occluded, truth, radii)
                 yield self._run(label, pattern, seen, engine, scored)
 
+    def _truth(self, recorded: Replay) -> Truth | None:
+        seen = [moment.keypoints for moment in recorded.moments]
+        truth = read_truth(self.bag, self.settings.truth, seen)
+        stamps_ns = [keypoints.stamp_ns for keypoints in seen]
+        return None if truth is None else in_laps(truth, stamps_ns, recorded.times_ns)
+
     def _hidden(self, recorded: Replay, pattern: str) -> Occluded:
         return occlude(recorded.detected, recorded.answers, pattern, self.task.bag.name, self.settings.seed)
 
     def _again(self, recorded: Replay, occluded: Occluded, engine: Engine) -> Replay:
         """What the model answers to what a pattern has left."""
         moments = [
-            replace(moment, keypoints=left) for moment, left in zip(recorded.moments, occluded.detected, strict=True)
+            replace(moment, keypoints=replace(left, stamp_ns=moment.keypoints.stamp_ns))
+            for moment, left in zip(recorded.moments, occluded.detected, strict=True)
         ]
         seen = replay_again(moments, PosePipeline(engine, self.settings.config), self._progress)
         seen.bag_s = recorded.bag_s
@@ -202,10 +213,10 @@ class _Work:
             body = {"image_model": body_engine.info.name, "image_engine": body_engine.backend}
         figures = {
             **scored.figures,
-            **coverage(scored.figures),
-            **latency_figures([latency_counts(seen.step_s)]),
+            "coverage": answered_share(scored.figures),
+            **pooled_latency([latency_counts(seen.step_s)]),
             "latency_note": "one pipeline step, from keypoints to skeletons",
-            "speed_x_realtime": seen.bag_s / seen.wall_s if seen.wall_s else math.nan,
+            "speed_x_realtime": seen.bag_s / seen.wall_s if seen.bag_s and seen.wall_s else math.nan,
             "dropped": {reason: count for reason, count in sorted(seen.dropped.items()) if count},
             "resets": seen.resets,
             "model": engine.info.name,

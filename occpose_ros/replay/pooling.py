@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from occpose_ros.replay.results import BagResult, Failure, RunResult, header
+from occpose_ros.report.tables import answered_share
 from occpose_ros.scoring.intervals import difference, interval_over_bags
 from occpose_ros.scoring.sums import Intervals, Sums, add_sums, figures_of_sums
 
@@ -21,14 +22,6 @@ _PERCENTILES = (50, 95, 99)
 _OF_MODEL = ("model", "engine", "image_model", "image_engine", "latency_note")
 
 Key = tuple[str, str]  # model and pattern
-
-
-def figure_at(figures: Mapping[str, Any], key: str) -> float:
-    """The figure under a dotted key, NaN if there is none."""
-    value: Any = figures
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def make_report(
@@ -61,8 +54,8 @@ def pooled_figures(results: Sequence[BagResult], key: Key, intervals: Intervals 
     said = {name: [run.figures[name] for run in runs if name in run.figures] for name in _OF_MODEL}
     return {
         **figures,
-        **coverage(figures),
-        **latency_figures([run.figures["latency_ms"]["counts"] for run in runs]),
+        "coverage": answered_share(figures),
+        **pooled_latency([run.figures["latency_ms"]["counts"] for run in runs]),
         "speed_x_realtime": _speed([(result.seconds, run) for result, run in _runs(results, key)]),
         "dropped": {reason: dropped[reason] for reason in sorted(dropped)},
         "resets": sum(run.figures["resets"] for run in runs),
@@ -70,18 +63,12 @@ def pooled_figures(results: Sequence[BagResult], key: Key, intervals: Intervals 
     }
 
 
-def coverage(figures: Mapping[str, Any]) -> dict[str, float]:
-    """`coverage`: the share of images with people in which everybody is answered."""
-    asked = figure_at(figures, "frames.with_people")
-    return {"coverage": figure_at(figures, "frames.answered") / asked if asked else math.nan}
-
-
 def latency_counts(latencies_s: Sequence[float]) -> dict[str, int]:
     """How often each latency was measured, in milliseconds with two digits: percentiles over bags need all of them."""
     return _in_order(Counter(f"{1000.0 * seconds:.2g}" for seconds in latencies_s))
 
 
-def latency_figures(counts: Sequence[Mapping[str, int]]) -> dict[str, Any]:
+def pooled_latency(counts: Sequence[Mapping[str, int]]) -> dict[str, Any]:
     """`latency_ms` over all that was counted: percentiles as exact as the counts are."""
     added = sum((Counter(each) for each in counts), Counter[str]())
     if not added:

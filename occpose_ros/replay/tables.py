@@ -8,9 +8,10 @@ from typing import Any
 
 from occpose_core.report import Cell, Table
 from occpose_ros.replay.baseline import Change, Comparison
-from occpose_ros.replay.pooling import figure_at
 from occpose_ros.replay.results import AS_RECORDED
 from occpose_ros.report import tables as of_one_run
+from occpose_ros.report.report_run import figure
+from occpose_ros.scoring.intervals import FEWEST_PARTS
 
 _MOST_BAGS = 20  # rows that are read
 _WORST = "mpjpe_mm.hidden"  # by which bags are sorted, if it is known
@@ -26,8 +27,6 @@ _COLUMNS: tuple[tuple[str, str], ...] = (
 )
 # Those with their interval beside them: a line has room for no more.
 _WITH_INTERVAL = ("mpjpe_mm.visible", "mpjpe_mm.hidden", "self_consistency.mpjpe_mm.hidden")
-# Figures of which the difference between models is printed.
-_COMPARED = ("mpjpe_mm.visible", "mpjpe_mm.hidden", "root_error_mm", "self_consistency.mpjpe_mm.hidden")
 
 
 def report_tables(report: Mapping[str, Any]) -> Iterator[Table]:
@@ -39,8 +38,7 @@ def report_tables(report: Mapping[str, Any]) -> Iterator[Table]:
     yield _runs_table(pooled, len(bags))
     if len(bags) > 1:
         yield _bags_table(bags, pooled[0])
-    if report["comparison"]:
-        yield _comparison_table(report["comparison"])
+    yield from of_one_run.comparison_tables(report["comparison"])
 
 
 def baseline_tables(comparison: Comparison | None) -> Iterator[Table]:
@@ -68,7 +66,7 @@ def _pattern(pattern: str) -> str:
 
 def _columns(figures: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Those of which a run has something to say."""
-    return [column for column in _COLUMNS if any(math.isfinite(figure_at(each, column[1])) for each in figures)]
+    return [column for column in _COLUMNS if any(math.isfinite(figure(each, column[1])) for each in figures)]
 
 
 def _runs_table(pooled: Sequence[Mapping[str, Any]], bags: int) -> Table:
@@ -76,16 +74,17 @@ def _runs_table(pooled: Sequence[Mapping[str, Any]], bags: int) -> Table:
     rows = [
         (run["model"], _pattern(run["pattern"]), *(_with_interval(run, key) for _, key in columns)) for run in pooled
     ]
+    over = "bags" if bags > 1 else "10-second pieces of each person"
     return Table(
         title=f"All {bags} bags" if bags > 1 else "Runs",
         columns=("model", "pattern", *(name for name, _ in columns)),
         rows=tuple(rows),
-        note="In brackets: 95 % intervals over " + ("bags." if bags > 1 else "10-second pieces of each person."),
+        note=f"In brackets: 95 % intervals over {over}; fewer than {FEWEST_PARTS} have none.",
     )
 
 
 def _with_interval(run: Mapping[str, Any], key: str) -> Cell:
-    value, interval = figure_at(run["figures"], key), run["intervals"].get(key)
+    value, interval = figure(run["figures"], key), run["intervals"].get(key)
     if not math.isfinite(value):
         return None
     if key not in _WITH_INTERVAL or interval is None or not all(map(math.isfinite, interval)):
@@ -99,10 +98,9 @@ def _bags_table(bags: Sequence[Mapping[str, Any]], first: Mapping[str, Any]) -> 
     known = [(bag, run["figures"]) for bag, run in runs if run is not None]
     columns = _columns([figures for _, figures in known])
     worst = next((key for _, key in columns if key == _WORST), columns[0][1])
-    known.sort(key=lambda each: -_or_least(figure_at(each[1], worst)))
+    known.sort(key=lambda each: -_or_least(figure(each[1], worst)))
     rows = [
-        (bag["bag"], f"{bag['seconds']:.1f}", *(figure_at(figures, key) for _, key in columns))
-        for bag, figures in known
+        (bag["bag"], f"{bag['seconds']:.1f}", *(figure(figures, key) for _, key in columns)) for bag, figures in known
     ]
     left = f"The worst {_MOST_BAGS} of {len(rows)}; all are in report.json." if len(rows) > _MOST_BAGS else ""
     return Table(
@@ -119,21 +117,3 @@ def _same(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def _or_least(value: float) -> float:
     return value if math.isfinite(value) else -math.inf
-
-
-def _comparison_table(comparison: Sequence[Mapping[str, Any]]) -> Table:
-    rows: list[tuple[Cell, ...]] = []
-    for each in comparison:
-        for key in _COMPARED:
-            found = each["differences"].get(key)
-            if found is not None:
-                low, high = found["interval"]
-                sure = f"{low:+.1f} to {high:+.1f}" if math.isfinite(low) and math.isfinite(high) else "-"
-                value = f"{found['difference']:+.1f}"
-                rows.append((each["model"], each["against"], _pattern(each["pattern"]), key, value, sure))
-    return Table(
-        title="Models compared",
-        columns=("model", "against", "pattern", "figure", "difference", "95 %"),
-        rows=tuple(rows),
-        note="Paired: the same recordings. Below 0 the first one is better.",
-    )

@@ -10,13 +10,13 @@ from typing import Any
 
 from occpose_core.skeleton import SKELETONS
 from occpose_ros.adapters import INPUTS
-from occpose_ros.bag import CAMERA_INFO_TYPE, SKELETONS_TYPE, BagError, BagReader
+from occpose_ros.bag import CAMERA_INFO_TYPE, BagError, BagReader
 from occpose_ros.parameters import NodeParameters
 from occpose_ros.replay.answer_writer import FILLED
 from occpose_ros.replay.images import image_topic
 from occpose_ros.replay.node_settings import read_parameters
+from occpose_ros.scoring.truth import TruthSettings, truth_topic
 
-_TRUTH_PREFIX = "/ground_truth"
 _LIST_TYPE = "hri_msgs/msg/IdsList"
 _LIST, _BODY = "/bodies/tracked", "/skeleton2d"  # how the topics of REP-155 end
 
@@ -44,8 +44,8 @@ class Topics:
     """The topics of a bag that a replay reads.
 
     keypoints: of all people, or for `hri` of the list of bodies. family: of INPUTS. bodies: for `hri`, topic and id of
-    each body. camera_info: None if the camera is that of a file, or assumed. truth: None if there is none. image: None
-    if there is no image model.
+    each body. camera_info: None if the camera is that of a file, or assumed. truth: None if there is none, or it does
+    not come from a topic. image: None if there is no image model.
     """
 
     keypoints: str
@@ -61,28 +61,29 @@ class Topics:
         return (self.keypoints, *(topic for topic, _ in self.bodies))
 
     def described(self, settings: SourceSettings) -> str:
-        """What is read, for a report."""
+        """What is read of the detector and the camera, for a report."""
         assumed = f"an assumed field of view of {settings.parameters.assumed_fov_deg:g} degrees"
         camera = self.camera_info or (settings.camera_file.name if settings.camera_file else assumed)
-        return f"keypoints of {self.keypoints}, camera of {camera}, true skeletons of {self.truth or 'nobody'}"
+        return f"keypoints of {self.keypoints}, camera of {camera}"
 
 
 def find_topics(
-    bag: BagReader, settings: SourceSettings | None = None, truth: str | None = None, *, with_images: bool = False
+    bag: BagReader,
+    settings: SourceSettings | None = None,
+    truth: TruthSettings | None = None,
+    *,
+    with_images: bool = False,
 ) -> Topics:
     """The topics to read, by name where given, else by type; completed keypoints and answers of a run before are not
-    input. truth: topic of true skeletons, if not /ground_truth/... Raises BagError."""
+    input. truth: where true skeletons are to be found. Raises BagError."""
     settings = settings or SourceSettings()
     family, keypoints = _keypoints_topic(bag, settings)
-    true = [topic for topic in bag.topics_of(SKELETONS_TYPE) if topic.startswith(_TRUTH_PREFIX)]
-    if truth is None and len(true) == 1:
-        truth = true[0]
     return Topics(
         keypoints=keypoints,
         family=family,
         bodies=tuple(_bodies_beside(bag, keypoints)) if family == "hri" else (),
         camera_info=_camera_topic(bag, settings),
-        truth=bag.topic_of(SKELETONS_TYPE, truth, "--truth") if truth is not None else None,
+        truth=truth_topic(bag, truth or TruthSettings()),
         image=image_topic(bag, settings.image) if with_images else None,
     )
 

@@ -8,14 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from occpose_ros.adapters import KeypointsArray
-from occpose_ros.bag import SKELETONS_TYPE, BagReader
+from occpose_ros.bag import SKELETONS_TYPE, BagError, BagReader
 from occpose_ros.message_types import stamp_ns_from_msg
 from occpose_ros.scoring.truth_npz import truth_from_npz
 from occpose_ros.scoring.truth_rows import Truth, TruthError, truth_from_msgs
 from occpose_ros.scoring.truth_settings import TruthSettings
 from occpose_ros.scoring.truth_tf import joint_names, truth_from_tf
 
-__all__ = ["Truth", "TruthError", "TruthSettings", "read_truth", "truth_from_msgs", "truth_topic"]
+__all__ = [
+    "Truth",
+    "TruthError",
+    "TruthSettings",
+    "read_truth",
+    "truth_described",
+    "truth_from_msgs",
+    "truth_topic",
+]
 
 _PREFIX = "/ground_truth"
 
@@ -23,11 +31,21 @@ _PREFIX = "/ground_truth"
 def truth_topic(bag: BagReader, settings: TruthSettings) -> str | None:
     """The topic of true skeletons: the one that is named, or the only one under /ground_truth. Raises BagError."""
     if settings.topic:
-        return bag.topic_of(SKELETONS_TYPE, settings.topic)
+        return bag.topic_of(SKELETONS_TYPE, settings.topic, "--truth")
     if settings.tf or settings.npz is not None:
         return None
     found = [topic for topic in bag.topics_of(SKELETONS_TYPE) if topic.startswith(_PREFIX)]
-    return found[0] if len(found) == 1 else None
+    if len(found) > 1:
+        raise BagError(
+            f"{bag.path} has {len(found)} topics of true skeletons: {', '.join(found)}; name one of them with --truth"
+        )
+    return found[0] if found else None
+
+
+def truth_described(settings: TruthSettings, topic: str | None) -> str:
+    """Where true skeletons come from, for a report. topic: of `truth_topic`."""
+    frames = f"TF frames {settings.tf}" if settings.tf else ""
+    return frames or (settings.npz.name if settings.npz else "") or topic or "nobody"
 
 
 def read_truth(bag: BagReader, settings: TruthSettings, detected: Sequence[KeypointsArray]) -> Truth | None:

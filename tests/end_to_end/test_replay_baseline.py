@@ -81,7 +81,7 @@ def test_what_got_worse_is_told_by_the_exit_code(
 
 
 def test_only_what_both_have_is_compared(
-    recordings: Path, before: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    recordings: Path, before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = tmp_path / "recordings"
     shutil.copytree(recordings, mine)
@@ -89,7 +89,7 @@ def test_only_what_both_have_is_compared(
     args = ["replay", str(mine), "--out", str(tmp_path / "out"), "--jobs", "1", "--occlude", "iid20"]
     assert main([*args, "--baseline", str(before)]) == 0
     said = capsys.readouterr().out
-    assert "1 bags: of" in said and "0 worse, 0 better" in said
+    assert "1 bag: of" in said and "0 worse, 0 better" in said
     assert (
         "Only now, so not compared: other, stream-s, as recorded; other, stream-s, iid20; part_1, stream-s, iid20"
         in said

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occpose_core.report import write_json
-from occpose_ros.replay.pooling import comparison, latency_counts, latency_figures, make_report, pooled_figures
+from occpose_ros.replay.pooling import comparison, latency_counts, make_report, pooled_figures, pooled_latency
 from occpose_ros.replay.results import AS_RECORDED, BagResult, Failure, RunResult, read_report
 from occpose_ros.replay.tables import report_tables
 from occpose_ros.scoring.sums import figures_of_sums
@@ -25,7 +25,7 @@ LATENCIES = st.lists(st.floats(1e-5, 10.0), min_size=1, max_size=200)
 def result(name: str, sums: dict[str, tuple[float, float]], latencies_s: list[float], **more: Any) -> BagResult:
     """A bag that took as long as all its steps."""
     speed = 2.0 / sum(latencies_s)
-    clock = {**latency_figures([latency_counts(latencies_s)]), "speed_x_realtime": speed}
+    clock = {**pooled_latency([latency_counts(latencies_s)]), "speed_x_realtime": speed}
     figures = {**figures_of_sums(dict(sums)), **clock, "dropped": {}, "resets": 0, "model": "m", **more}
     run = RunResult(model="m", pattern=AS_RECORDED, figures=figures, intervals={}, sums=sums)
     recording = {"bytes": 1, "mtime_ns": 1, "digest": name}
@@ -35,7 +35,7 @@ def result(name: str, sums: dict[str, tuple[float, float]], latencies_s: list[fl
 @given(st.lists(LATENCIES, min_size=1, max_size=4))
 def test_percentiles_over_bags_are_those_of_all_latencies(of_bags: list[list[float]]) -> None:
     """To the two digits that each is counted with."""
-    pooled = latency_figures([latency_counts(latencies_s) for latencies_s in of_bags])["latency_ms"]
+    pooled = pooled_latency([latency_counts(latencies_s) for latencies_s in of_bags])["latency_ms"]
     every_ms = 1000.0 * np.concatenate(of_bags)
     assert sum(pooled["counts"].values()) == len(every_ms)
     for p in (50, 95, 99):
@@ -43,7 +43,7 @@ def test_percentiles_over_bags_are_those_of_all_latencies(of_bags: list[list[flo
 
 
 def test_without_a_latency_there_is_no_percentile() -> None:
-    assert math.isnan(latency_figures([])["latency_ms"]["p95"])
+    assert math.isnan(pooled_latency([])["latency_ms"]["p95"])
 
 
 @given(st.permutations(range(4)))

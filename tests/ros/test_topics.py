@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from occpose_ros.bag import BagError, BagReader
+from occpose_ros.bag import BagError, BagReader, BagWriter
 from occpose_ros.parameter_fields import ParameterError
 from occpose_ros.parameters import NodeParameters
 from occpose_ros.replay.topics import (
@@ -21,6 +21,7 @@ from occpose_ros.replay.topics import (
     find_topics,
     source_settings,
 )
+from occpose_ros.scoring.truth import TruthSettings, truth_described
 from tests.ros.bag_files import Sent, write_folder
 from tests.ros.families import World, standing
 from tests.ros.test_detections import BEGIN_NS, TOPICS, body, camera_info, film, listed, spoken
@@ -33,7 +34,7 @@ def renamed(sent: list[Sent], topic: str) -> list[Sent]:
     return [Sent(topic, one.msgtype, one.stamp_ns, one.message) for one in sent]
 
 
-def topics_of(path: Path, settings: SourceSettings | None = None, truth: str | None = None) -> Topics:
+def topics_of(path: Path, settings: SourceSettings | None = None, truth: TruthSettings | None = None) -> Topics:
     with BagReader(path) as bag:
         return find_topics(bag, settings, truth)
 
@@ -51,7 +52,34 @@ def test_the_sample_needs_no_words() -> None:
     )
     assert topics.detections == ("/keypoints",)
     said = topics.described(SourceSettings())
-    assert said == "keypoints of /keypoints, camera of /camera_info, true skeletons of /ground_truth/skeletons"
+    assert said == "keypoints of /keypoints, camera of /camera_info"
+
+
+@pytest.mark.parametrize(
+    ("truth", "topic", "described"),
+    [
+        pytest.param(TruthSettings(), "/ground_truth/skeletons", "/ground_truth/skeletons", id="by itself"),
+        pytest.param(TruthSettings(npz=Path("a/b.npz")), None, "b.npz", id="file"),
+        pytest.param(TruthSettings(tf="m/{joint}"), None, "TF frames m/{joint}", id="TF"),
+    ],
+)
+def test_true_skeletons_come_from_one_place(truth: TruthSettings, topic: str | None, described: str) -> None:
+    """A topic that is there as well is then no truth."""
+    assert topics_of(SAMPLE, truth=truth).truth == topic
+    assert truth_described(truth, topic) == described
+    assert truth_described(TruthSettings(), None) == "nobody"
+
+
+def test_one_of_several_topics_of_true_skeletons_must_be_named(tmp_path: Path) -> None:
+    with BagReader(SAMPLE) as bag, BagWriter(tmp_path / "two.mcap") as two:
+        for record in bag.messages(["/keypoints", "/camera_info", "/ground_truth/skeletons"]):
+            two.copy(record, bag)
+            if record.topic == "/ground_truth/skeletons":
+                two.write("/ground_truth/others", record.message, record.stamp_ns)
+    with pytest.raises(BagError, match="2 topics of true skeletons: /ground_truth/others, .* with --truth"):
+        topics_of(tmp_path / "two.mcap")
+    named = TruthSettings(topic="/ground_truth/others")
+    assert topics_of(tmp_path / "two.mcap", truth=named).truth == "/ground_truth/others"
 
 
 def test_bodies_are_a_family_of_topics(tmp_path: Path) -> None:
