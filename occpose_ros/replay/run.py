@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from occpose_core.bodies import StepImage
 from occpose_core.errors import OccposeError
@@ -20,6 +20,7 @@ from occpose_core.types import Camera, GroundPlane
 from occpose_ros.adapters import KeypointsArray, finite_skeletons
 from occpose_ros.bag import TF_TYPE, BagError, BagReader, Channel
 from occpose_ros.ground import Ground
+from occpose_ros.message_types import NANOSECONDS
 from occpose_ros.replay.answer_writer import Answers
 from occpose_ros.replay.images import Pictures
 from occpose_ros.replay.items import Image, Item
@@ -50,12 +51,14 @@ class Replay:
     """What a replay has seen, in order, seconds that each step took, what was dropped and why, and why the last message
     that was refused was, and the ground last was not known.
 
-    messages: of keypoints; moments: those that were not refused. answers: without surfaces. bag_s: of recorded time.
+    messages: of keypoints; moments: those that were not refused. times_ns: of each its stamp,
+    running on where those begin anew. answers: without surfaces, at these times. bag_s: of recorded time.
     wall_s: from the first message that is read until all are in the file.
     """
 
     messages: int = 0
     moments: list[Moment] = field(default_factory=list)
+    times_ns: list[int] = field(default_factory=list)
     answers: list[PipelineOutput] = field(default_factory=list)
     step_s: list[float] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
@@ -64,11 +67,28 @@ class Replay:
     resets: int = 0
     bag_s: float = 0.0
     wall_s: float = 0.0
+    _ahead_ns: int = 0  # of times before stamps
+    _latest_ns: int = 0  # time
 
     @property
     def detected(self) -> list[KeypointsArray]:
-        """What the pipeline was asked about."""
-        return [moment.keypoints for moment in self.moments]
+        """What the pipeline was asked about, at times that no two laps of a recording in a loop share."""
+        return [_at(moment.keypoints, time_ns) for moment, time_ns in zip(self.moments, self.times_ns, strict=True)]
+
+    def time_ns(self, stamp_ns: int, *, anew: bool) -> int:
+        """The stamp of the next moment, running on if time begins anew with it."""
+        if anew and stamp_ns + self._ahead_ns <= self._latest_ns:
+            self._ahead_ns = self._latest_ns + NANOSECONDS - stamp_ns
+        time_ns = stamp_ns + self._ahead_ns
+        self._latest_ns = max(self._latest_ns, time_ns)
+        return time_ns
+
+
+_Stamped = TypeVar("_Stamped", KeypointsArray, PipelineOutput)
+
+
+def _at(said: _Stamped, time_ns: int) -> _Stamped:
+    return said if said.stamp_ns == time_ns else replace(said, stamp_ns=time_ns)
 
 
 Progress = Callable[[int, int], None]  # called with (done, total) messages of keypoints
@@ -124,6 +144,8 @@ def _step(moment: Moment, pipeline: PosePipeline, seen: Replay, image_rgb: StepI
     output = pipeline.step(keypoints.people, keypoints.stamp_ns, moment.camera, moment.ground, image_rgb=image_rgb)
     seen.step_s.append(time.perf_counter() - begin)
     seen.moments.append(moment)
+    time_ns = seen.time_ns(keypoints.stamp_ns, anew=output.reset)
+    seen.times_ns.append(time_ns)
     seen.dropped.update(keypoints.dropped)
     seen.dropped.update(output.dropped)
     seen.resets += output.reset
@@ -132,7 +154,7 @@ def _step(moment: Moment, pipeline: PosePipeline, seen: Replay, image_rgb: StepI
     if not output.answered:
         return None
     output = replace(output, skeletons=skeletons)
-    seen.answers.append(replace(output, meshes={}) if output.meshes else output)
+    seen.answers.append(_at(replace(output, meshes={}) if output.meshes else output, time_ns))
     return output
 
 

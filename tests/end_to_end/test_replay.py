@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from occpose_core.types import Origin
 from occpose_ros.bag import BagReader, BagWriter
 from occpose_ros.cli import main
 from occpose_ros.replay.answer_writer import FILLED, INFO, MARKERS, OUTPUTS, SKELETONS
+from tests.end_to_end.cuts import cut
 from tests.ros.rviz_rules import marker_array_faults
 
 
@@ -155,6 +157,27 @@ def test_time_that_goes_back_resets_and_duplicates_are_counted(sample: Path, tmp
         arrays = [record.message for record in bag.messages([MARKERS])]
         assert bag.count([SKELETONS]) == bag.count(["/keypoints"]) - 1
     assert list(marker_array_faults(arrays)) == []
+
+
+def test_a_loop_has_the_errors_of_what_was_played(sample: Path, tmp_path: Path) -> None:
+    """Two seconds played twice: the second time is another time, although its stamps are the same."""
+    cut(sample, tmp_path / "once.mcap", begin_s=6.0, seconds=2.0)
+    with BagReader(tmp_path / "once.mcap") as bag, BagWriter(tmp_path / "twice.mcap") as loop:
+        for again in range(2):
+            for record in bag.records():
+                loop.copy(dataclasses.replace(record, stamp_ns=record.stamp_ns + again * 10**10), bag)
+    found = []
+    for name in ("once", "twice"):
+        words = ["--occlude", "limb-run(both-legs,1)", "--out", str(tmp_path / name)]
+        assert main(["replay", str(tmp_path / f"{name}.mcap"), *words]) == 0
+        found.append(json.loads((tmp_path / name / "report.json").read_text()))
+    (once, hidden_once), (twice, hidden_twice) = ([run["figures"] for run in each["pooled"]] for each in found)
+    assert twice["resets"] == 1 and twice["people"] == once["people"]
+    assert twice["frames"] == {name: 2 * count for name, count in once["frames"].items()}
+    for figure in ("mpjpe_mm", "root_error_mm", "flicker_m_s2"):
+        assert twice[figure] == pytest.approx(once[figure], rel=1e-3)
+    assert hidden_twice["self_consistency"]["coverage"] == hidden_once["self_consistency"]["coverage"] == 1.0
+    assert hidden_twice["self_consistency"]["id_switches"]["count"] == 0
 
 
 def _with_people(edit: Callable[[Any], None]) -> Callable[[str, Any], Any]:
