@@ -11,9 +11,10 @@ from typing import Any
 
 from occpose_core import __version__
 from occpose_core.errors import OccposeError
-from occpose_ros.scoring.sums import Intervals, Sums
+from occpose_ros.scoring.sums import Intervals, Sums, figures_of_sums
 
 SCHEMA = 1
+WRONG_FORM = (ValueError, LookupError, TypeError, AttributeError)  # how it shows that JSON is something else
 AS_RECORDED = ""  # the pattern of a run in which nothing was hidden on top
 
 
@@ -52,13 +53,18 @@ class RunResult:
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> RunResult:
-        """What `to_json` gave, after it was in a file: NaN has become None."""
+        """What `to_json` gave, after it was in a file: NaN has become None. Raises one of WRONG_FORM."""
+        figures, sums = _with_nan(said["figures"]), _pairs(said["sums"])
+        figures_of_sums(sums)
+        for counts in (figures["dropped"], figures["latency_ms"]["counts"]):
+            sum(counts.values())
+        float(figures["resets"] + figures["speed_x_realtime"])
         return cls(
-            model=said["model"],
-            pattern=said["pattern"],
-            figures=_with_nan(said["figures"]),
-            intervals={key: (low, high) for key, (low, high) in _with_nan(said["intervals"]).items()},
-            sums={key: (total, count) for key, (total, count) in _with_nan(said["sums"]).items()},
+            model=str(said["model"]),
+            pattern=str(said["pattern"]),
+            figures=figures,
+            intervals=_pairs(said["intervals"]),
+            sums=sums,
         )
 
 
@@ -95,10 +101,10 @@ class BagResult:
     def from_json(cls, said: Mapping[str, Any]) -> BagResult:
         """See RunResult."""
         return cls(
-            bag=said["bag"],
-            path=said["path"],
-            fingerprint=said["fingerprint"],
-            seconds=said["seconds"],
+            bag=str(said["bag"]),
+            path=str(said["path"]),
+            fingerprint=dict(said["fingerprint"]),
+            seconds=float(said["seconds"]),
             runs=tuple(RunResult.from_json(run) for run in said["runs"]),
             comparison=_with_nan(said["comparison"]),
         )
@@ -135,18 +141,22 @@ def read_report(path: Path) -> SavedReport:
                 " make it again with `occpose replay`"
             )
         bags = tuple(BagResult.from_json(bag) for bag in said["bags"])
-        return SavedReport(version=said["occpose"], settings=said["settings"], bags=bags)
+        return SavedReport(version=str(said["occpose"]), settings=dict(said["settings"]), bags=bags)
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror}; give a report.json of `occpose replay`") from None
     except ReportError:
         raise
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except WRONG_FORM:
         raise ReportError(f"{path} is no report of `occpose replay`: give the report.json of one") from None
 
 
 def header(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What every report begins with."""
     return {"schema": SCHEMA, "occpose": __version__, "settings": settings}
+
+
+def _pairs(said: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    return {str(key): (float(first), float(second)) for key, (first, second) in _with_nan(said).items()}
 
 
 def _with_nan(value: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 
 from occpose_ros.cli import main
 from occpose_ros.replay.baseline import JUDGED, LEAST_MM, compare
-from occpose_ros.replay.results import BagResult, RunResult, SavedReport
+from occpose_ros.replay.results import BagResult, ReportError, RunResult, SavedReport, read_report
 from occpose_ros.scoring.sums import figures_of_sums
 from tests.end_to_end.cuts import cut, cuts
 
@@ -149,6 +149,38 @@ def test_a_baseline_that_is_none_is_refused_before_any_work(
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1) and sentence in err
     assert not (tmp_path / "out").exists()
+
+
+def in_first_run(**parts: Any) -> Callable[[dict[str, Any]], None]:
+    """Puts something into parts of the first run of a report."""
+
+    def change(report: dict[str, Any]) -> None:
+        run = report["bags"][0]["runs"][0]
+        for name, said in parts.items():
+            run[name] = {**run[name], **said}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(in_first_run(sums={"mpjpe_mm.all": ["x", "y"]}), id="text as a sum"),
+        pytest.param(in_first_run(sums={"mpjpe_mm.all": [None, None]}), id="nothing as a sum"),
+        pytest.param(in_first_run(sums={"mpjpe_mm.all.x": [1, 2]}), id="a figure in a figure"),
+        pytest.param(in_first_run(sums={"by_occlusion_s.99.hold_mm": [1, 2]}), id="unknown span"),
+        pytest.param(in_first_run(figures={"dropped": 3}), id="dropped"),
+        pytest.param(in_first_run(figures={"latency_ms": {}}), id="latency"),
+        pytest.param(in_first_run(figures={"resets": "x"}), id="resets"),
+        pytest.param(lambda report: report["bags"][0].update(fingerprint=5), id="fingerprint"),
+        pytest.param(lambda report: report.update(bags=5), id="bags"),
+    ],
+)
+def test_a_report_that_somebody_changed_is_one_sentence(
+    change: Callable[[dict[str, Any]], None], before: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ReportError, match="is no report of `occpose replay`"):
+        read_report(changed(before, tmp_path / "changed.json", change))
 
 
 def result(figure: str, value: float) -> BagResult:
