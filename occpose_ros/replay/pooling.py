@@ -17,7 +17,6 @@ from occpose_ros.report.tables import answered_share
 from occpose_ros.scoring.intervals import difference, interval_over_bags
 from occpose_ros.scoring.sums import Intervals, Sums, add_sums, figures_of_sums
 
-WALL_CLOCK = ("latency_ms", "speed_x_realtime")  # figures that no two runs share
 _PERCENTILES = (50, 95, 99)
 _OF_MODEL = ("model", "engine", "image_model", "image_engine", "latency_note")
 
