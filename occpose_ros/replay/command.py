@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from occpose_core.files import make_folder, refuse_existing, write_atomically
+from occpose_core.files import make_folder, refuse_existing, utf8, write_atomically
 from occpose_core.report import text_table, write_json
 from occpose_core.runtime import BACKENDS, model_path
 from occpose_ros.interrupts import stopping_in_order
@@ -42,7 +42,7 @@ from occpose_ros.replay.occluding import occluding_patterns
 from occpose_ros.replay.one_bag import attempt, replay_bag
 from occpose_ros.replay.pooling import make_report
 from occpose_ros.replay.progress import Display, Step, display
-from occpose_ros.replay.result_folder import PAGE, REPORT, result_files
+from occpose_ros.replay.result_folder import PAGE, REPORT, alone_in, result_files
 from occpose_ros.replay.results import BagResult, Failure, Outcome, SavedReport, read_report
 from occpose_ros.replay.run import ReplayError
 from occpose_ros.replay.settings import ReplaySettings, SettingsError
@@ -152,9 +152,10 @@ def run(args: argparse.Namespace) -> int:
     with stopping_in_order():
         wanted = _checked(args)
         settings = wanted.settings
-        work = make_work_list(wanted.bags, wanted.out, settings.described, settings.labels, args.force)
-        outcomes = [*work.done, *_outcomes(work.todo, wanted)]
-        return _report(wanted, work, outcomes)
+        with alone_in(wanted.out):
+            work = make_work_list(wanted.bags, wanted.out, settings.described, settings.labels, args.force)
+            outcomes = [*work.done, *_outcomes(work.todo, wanted)]
+            return _report(wanted, work, outcomes)
 
 
 def _checked(args: argparse.Namespace) -> _Run:
@@ -227,7 +228,7 @@ def _written(wanted: _Run, work: WorkList, report: Mapping[str, Any]) -> Iterato
     reports = [wanted.out / REPORT, *([] if wanted.args.json is None else [wanted.args.json])]
     if len(wanted.bags) > 1:
         make_folder(wanted.out)
-        write_atomically(wanted.out / PAGE, pooled_page(report).encode(), force=True)
+        write_atomically(wanted.out / PAGE, utf8(pooled_page(report)), force=True)
         yield wanted.out / PAGE
     elif work.todo:
         yield from (wanted.out / name for name in result_files(wanted.settings.labels) if name != REPORT)

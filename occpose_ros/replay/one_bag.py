@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from occpose_core.errors import OccposeError
-from occpose_core.files import write_atomically
+from occpose_core.files import utf8, write_atomically
 from occpose_core.pipeline import PosePipeline
 from occpose_core.report import write_json
 from occpose_core.runtime import Engine
@@ -74,7 +74,7 @@ def replay_bag(
         write_json(folder / REPORT, make_report(settings.described, [result]))
         true = truth_described(settings.truth, topics.truth)
         what = f"{topics.described(settings.source)}, true skeletons of {true}."
-        write_atomically(folder / PAGE, bag_page(task.bag.name, what, runs).encode())
+        write_atomically(folder / PAGE, utf8(bag_page(task.bag.name, what, runs)))
     return result
 
 

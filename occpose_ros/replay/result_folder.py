@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
@@ -47,11 +48,41 @@ def unfinished(folder: Path) -> Iterator[Path]:
     shutil.rmtree(hidden, ignore_errors=True)
 
 
-def clear(folder: Path) -> None:
-    """Take away what processes that were killed have left of unfinished results."""
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Meanwhile no other replay writes into the folder, which is made, and taken away if it is empty in the end.
+
+    The lock ends with this process, however that does. Raises OutputError if another replay is at it.
+    """
+    made = not folder.exists()
+    make_folder(folder)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(handle, folder)
+        yield
+    finally:
+        os.close(handle)
+        if made:
+            _remove_if_empty(folder)
+
+
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OutputError(
+            f"another replay is writing to {folder}: wait until it has ended, or name another folder"
+        ) from None
+    except OSError:  # a file system without locks
+        return
+
+
+def clear(folder: Path, *, keep: bool = False) -> None:
+    """Take away what processes that were killed have left of unfinished results. keep: the folder, even if empty."""
     for hidden in folder.glob(f"{_UNFINISHED}*"):
         shutil.rmtree(hidden, ignore_errors=True)
-    _remove_if_empty(folder)
+    if not keep:
+        _remove_if_empty(folder)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -51,7 +51,7 @@ def fingerprint(path: Path) -> dict[str, Any]:
     try:
         for file in sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]:
             status = file.stat()
-            digest.update(f"{file.relative_to(path).as_posix()}|{status.st_size}|".encode())
+            digest.update(f"{file.relative_to(path).as_posix()}|{status.st_size}|".encode(errors="surrogateescape"))
             with file.open("rb") as stream:
                 digest.update(stream.read(_SAMPLED_BYTES))
                 stream.seek(max(0, status.st_size - _SAMPLED_BYTES))
@@ -75,6 +75,8 @@ def make_work_list(
     settings: as they stand in a report. labels: of the models. force: do everything, whatever is there. Raises
     OutputError if there are results of other settings or of another recording, or files that are no results.
     """
+    if len(bags) > 1:
+        _refuse_names(bags)
     todo, done = [], []
     for bag in sorted(bags, key=lambda bag: bag.name):
         folder = (out if len(bags) == 1 else out / bag.name).absolute()  # other machines have another current folder
@@ -87,8 +89,15 @@ def make_work_list(
     if len(bags) > 1 and not force:
         _refuse_other_files(out, settings, labels)
     for task in todo:
-        clear(task.folder)
+        clear(task.folder, keep=True)
     return WorkList(todo=tuple(todo), done=tuple(done))
+
+
+def _refuse_names(bags: Sequence[Bag]) -> None:
+    """Raise OutputError if the folder of a bag's results would be where a file over all bags goes."""
+    for bag in bags:
+        if bag.name.split("/", 1)[0] in (PAGE, REPORT):
+            raise OutputError(f"{bag.path} is called as a file of the results, {bag.name}: rename it")
 
 
 def _refuse_other_files(out: Path, settings: Mapping[str, Any], labels: Sequence[str]) -> None:
@@ -122,8 +131,8 @@ def _results(task: Task, settings: Mapping[str, Any], labels: Sequence[str]) -> 
     found = saved.bags[0] if len(saved.bags) == 1 else None
     if found is None or dict(found.fingerprint) != dict(task.fingerprint):
         raise OutputError(
-            f"{path} exists already and is of another recording than {task.bag.path}; name another folder or add"
-            " --force to overwrite it"
+            f"{path} exists already and is of another recording than {task.bag.path}, or of what that was before it was"
+            " written again; name another folder or add --force to overwrite it"
         )
     return found
 

@@ -17,6 +17,7 @@ from occpose_ros.cli import main
 from occpose_ros.replay.bags import Bag
 from occpose_ros.replay.local import replay_locally
 from occpose_ros.replay.progress import Step
+from occpose_ros.replay.result_folder import alone_in
 from occpose_ros.replay.results import BagResult, Failure
 from occpose_ros.replay.settings import ReplaySettings
 from occpose_ros.replay.work_list import Task, fingerprint
@@ -119,6 +120,43 @@ def test_files_that_are_not_over_several_bags_are_kept(
     assert main(["replay", str(recordings), "--out", str(tmp_path / "out")]) == 2
     assert f"{name} exists already; name another folder" in capsys.readouterr().err
     assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["precious"]
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.json"])
+def test_a_bag_that_is_called_as_a_result_is_refused_before_any_work(
+    name: str, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bags = [str(recordings / "part_0.mcap"), str(shutil.copy(recordings / "part_1.mcap", tmp_path / f"{name}.mcap"))]
+    assert main(["replay", *bags, "--out", str(tmp_path / "out")]) == 2
+    assert f"{name}.mcap is called as a file of the results, {name}: rename it" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_replays_do_not_write_into_one_folder(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["replay", str(recordings / "part_0.mcap"), "--out", str(tmp_path / "out")]
+    with alone_in(tmp_path / "out"):
+        assert main(words) == 2
+        assert f"another replay is writing to {tmp_path / 'out'}: wait until" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main(words) == 0
+
+
+def test_a_bag_whose_name_is_no_text_is_replayed_as_any_other(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = os.fsdecode(b"caf\xe9")  # Latin-1
+    mine = tmp_path / "recordings"
+    mine.mkdir()
+    for number, target in enumerate((name, "plain")):
+        shutil.copy(recordings / f"part_{number}.mcap", mine / f"{target}.mcap")
+    for _ in range(2):  # the second time it is done already
+        words = ["replay", str(mine), "--out", str(tmp_path / "out"), "--jobs", "1", *OCCLUDED]
+        assert main(words) == 0
+    assert "2 of 2 bags were done already" in capsys.readouterr().out
+    assert [bag["bag"] for bag in report(tmp_path / "out")["bags"]] == [name, "plain"]
+    assert "./caf%E9/report.html" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_corrupt_bag_is_reported_and_stops_nobody(
