@@ -14,6 +14,7 @@ from occpose_ros.report.report_run import figure
 from occpose_ros.scoring.intervals import FEWEST_PARTS
 
 _MOST_BAGS = 20  # rows that are read
+_SPEED = "speed_x_realtime"
 _WORST = "mpjpe_mm.hidden"  # by which bags are sorted, if it is known
 # Column -> figure, decimals are the table's. What no run has is left out.
 _COLUMNS: tuple[tuple[str, str], ...] = (
@@ -23,7 +24,7 @@ _COLUMNS: tuple[tuple[str, str], ...] = (
     ("hidden on top, mm", "self_consistency.mpjpe_mm.hidden"),
     ("flicker, m/s²", "flicker_m_s2.filled"),
     ("id switches/min", "id_switches.per_minute"),
-    ("x real time", "speed_x_realtime"),
+    ("x real time", _SPEED),
 )
 # Those with their interval beside them: a line has room for no more.
 _WITH_INTERVAL = ("mpjpe_mm.visible", "mpjpe_mm.hidden", "self_consistency.mpjpe_mm.hidden")
@@ -97,17 +98,18 @@ def _bags_table(bags: Sequence[Mapping[str, Any]], first: Mapping[str, Any]) -> 
     runs = [(bag, next((run for run in bag["runs"] if _same(run, first)), None)) for bag in bags]
     known = [(bag, run["figures"]) for bag, run in runs if run is not None]
     columns = _columns([figures for _, figures in known])
-    worst = next((key for _, key in columns if key == _WORST), columns[0][1])
+    judging = [key for _, key in columns if key != _SPEED]
+    worst = _WORST if _WORST in judging else next(iter(judging), "")
     known.sort(key=lambda each: -_or_least(figure(each[1], worst)))
     rows = [
         (bag["bag"], f"{bag['seconds']:.1f}", *(figure(figures, key) for _, key in columns)) for bag, figures in known
     ]
-    left = f"The worst {_MOST_BAGS} of {len(rows)}; all are in report.json." if len(rows) > _MOST_BAGS else ""
+    which = f"The {'worst' if worst else 'first'} {_MOST_BAGS} of {len(rows)}; all are in report.json."
     return Table(
         title=f"Bags, {first['model']}, {_pattern(first['pattern'])}",
         columns=("bag", "seconds", *(name for name, _ in columns)),
         rows=tuple(rows[:_MOST_BAGS]),
-        note=left,
+        note=which if len(rows) > _MOST_BAGS else "",
     )
 
 

@@ -80,6 +80,8 @@ def make_work_list(
     todo, done = [], []
     for bag in sorted(bags, key=lambda bag: bag.name):
         folder = (out if len(bags) == 1 else out / bag.name).absolute()  # other machines have another current folder
+        if folder.resolve() == bag.path.resolve():
+            raise OutputError(f"results would lie between the files of the bag {bag.path}; name another folder")
         task = Task(bag=bag, folder=folder, fingerprint=fingerprint(bag.path))
         found = None if force else _results(task, settings, labels)
         if found is None:

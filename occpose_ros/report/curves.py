@@ -148,7 +148,7 @@ def _latency_chart(latencies_ms: Sequence[float]) -> Chart | None:
         "kind": "histogram",
         "title": "Latency",
         "note": f"{len(values)} steps, dotted: {', '.join(f'p{p} {at:.1f} ms' for p, at in marks.items())}."
-        f" {late} took longer than shown, up to {values.max():.1f} ms.",
+        + (f" {late} took longer than shown, up to {values.max():.1f} ms." if late else ""),
         "x": "ms",
         "y": "steps",
         "series": [_series("steps", "visible", numbers((edges[:-1] + edges[1:]) / 2, 3), counts)],

@@ -132,6 +132,27 @@ def test_a_bag_that_is_called_as_a_result_is_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
+def test_results_do_not_go_between_the_files_of_a_bag(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first of two would go into its own folder."""
+    bag = tmp_path / "part_0"
+    bag.mkdir()
+    shutil.copy(recordings / "part_0.mcap", bag)
+    (bag / "metadata.yaml").write_text("rosbag2_bagfile_information: {}")
+    bags = [str(bag), str(recordings / "part_1.mcap")]
+    assert main(["replay", *bags, "--out", str(tmp_path)]) == 2
+    assert "would lie between the files of the bag" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["metadata.yaml", "part_0", "part_0.mcap"]
+
+
+def test_recordings_of_a_single_image_are_replayed(recordings: Path, tmp_path: Path) -> None:
+    """Nothing can be said of speed, flicker or errors."""
+    for number in range(2):
+        cut(recordings / "part_0.mcap", tmp_path / "mine" / f"{number}.mcap", begin_s=6.0, seconds=0.02)
+    assert main(["replay", str(tmp_path / "mine"), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
+
+
 def test_two_replays_do_not_write_into_one_folder(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
