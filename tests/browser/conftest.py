@@ -25,16 +25,25 @@ def chromium() -> str:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), "")
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """One browser for all tests; it may not use the network."""
+@pytest.fixture(scope="module")
+def launch() -> Iterator[Callable[..., Any]]:
+    """Starts browsers, with more arguments if wanted.
+
+    Only one playwright can be at work in a process, and meanwhile no other event loop: it ends with the module.
+    """
     if not chromium():
         pytest.skip(f"no browser: none of {', '.join(_NAMES)} is installed, and CHROMIUM is not set")
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=chromium(), args=sandbox)
-        yield running
-        running.close()
+        yield lambda *args: driver.chromium.launch(executable_path=chromium(), args=[*sandbox, *args])
+
+
+@pytest.fixture(scope="module")
+def browser(launch: Callable[..., Any]) -> Iterator[Any]:
+    """One browser for all pages of a module that are files."""
+    running = launch()
+    yield running
+    running.close()
 
 
 @dataclass(kw_only=True)

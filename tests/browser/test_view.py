@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +17,8 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="a browser is driven by playwright: pip install playwright")
 pytest.importorskip("viser", reason="the viewer needs viser: pip install 'occpose[view]'")
 
-from playwright.sync_api import TimeoutError, sync_playwright
+from playwright.sync_api import TimeoutError
 
-from tests.browser.conftest import chromium
 from tests.ros.viewer_process import ViewerProcess
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "two_people.mcap"
@@ -33,15 +31,11 @@ Picture = Callable[[Any, str], None]
 
 
 @pytest.fixture(scope="module")
-def webgl() -> Iterator[Any]:
-    """A browser that can draw in three dimensions; it has no network but this machine."""
-    if not chromium():
-        pytest.skip("no browser: Chromium is not installed, and CHROMIUM is not set")
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=chromium(), args=[*SOFTWARE_WEBGL, *sandbox])
-        yield running
-        running.close()
+def webgl(launch: Callable[..., Any]) -> Iterator[Any]:
+    """A browser that can draw in three dimensions."""
+    running = launch(*SOFTWARE_WEBGL)
+    yield running
+    running.close()
 
 
 @pytest.fixture(scope="module")
