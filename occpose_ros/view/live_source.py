@@ -153,13 +153,13 @@ class LiveSource:
         """See Source."""
         if self._newest is not None and time.monotonic() - self._newest[1] <= STALE_S:
             return f"{self._topic}, {self._rate_hz():.0f} messages a second"
-        return self.silence()
+        return self._silence()
 
     def _rate_hz(self) -> float:
         spent_s = self._came_s[-1] - self._came_s[0]
         return (len(self._came_s) - 1) / spent_s if spent_s else 0.0
 
-    def silence(self) -> str:
+    def _silence(self) -> str:
         """Why nothing may come, and what to check."""
         domain = os.environ.get("ROS_DOMAIN_ID", "0")
         if self._topic is None or not self._node.count_publishers(self._topic):

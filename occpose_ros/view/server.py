@@ -7,7 +7,6 @@ import errno
 import io
 import socket
 from collections.abc import Iterator
-from itertools import count
 from typing import TYPE_CHECKING
 
 from occpose_ros.view.source import ViewError
@@ -49,15 +48,13 @@ def open_server(host: str = LOCALHOST, port: int | None = None) -> Iterator[Vise
 
 
 def _free_port(host: str) -> int:
-    for port in count(_FIRST_PORT):
-        try:
+    for port in range(_FIRST_PORT, _FIRST_PORT + _PORTS):
+        with contextlib.suppress(_TakenError):
             _check_free(host, port)
-        except _TakenError:
-            if port < _FIRST_PORT + _PORTS:
-                continue
-            raise
-        return port
-    raise AssertionError("count ends never")
+            return port
+    raise ViewError(
+        f"all ports of {host} from {_FIRST_PORT} to {_FIRST_PORT + _PORTS - 1} are taken: name a free one with --port"
+    )
 
 
 class _TakenError(ViewError):
