@@ -110,7 +110,10 @@ def _settings(args: argparse.Namespace) -> ReplaySettings:
         model_path(model, suffix)  # said once, and not of every bag
     config = parameters.pipeline_config
     if args.height is not None:
-        config = replace(config, target_height_m=args.height)
+        try:
+            config = replace(config, target_height_m=args.height)
+        except ValueError as error:
+            raise SettingsError(f"--height: {error}") from None
     return ReplaySettings(
         source=source,
         truth=_truth(args),

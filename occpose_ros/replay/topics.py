@@ -11,6 +11,7 @@ from typing import Any
 from occpose_core.skeleton import SKELETONS
 from occpose_ros.adapters import INPUTS
 from occpose_ros.bag import CAMERA_INFO_TYPE, BagError, BagReader
+from occpose_ros.parameter_fields import ParameterError
 from occpose_ros.parameters import NodeParameters
 from occpose_ros.replay.answer_writer import FILLED
 from occpose_ros.replay.images import image_topic
@@ -189,6 +190,8 @@ def source_settings(args: argparse.Namespace) -> SourceSettings:
     own = ("layout", "rectified", "mirror", "image_width", "first_joint_id")
     said |= {name: getattr(args, name) for name in own if getattr(args, name) is not None}
     parameters = replace(NodeParameters(), **said)
+    if args.camera and args.camera_info:
+        raise ParameterError("the camera is that of --camera or that of --camera-info: leave one out")
     tracked = f"{said['humans_namespace'].rstrip('/')}{_LIST}" if "humans_namespace" in said else None
     return SourceSettings(
         family=said.get("input", ""),

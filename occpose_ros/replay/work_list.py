@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,6 +139,16 @@ def _results(task: Task, settings: Mapping[str, Any], labels: Sequence[str]) -> 
     return found
 
 
+def _differing(now: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
+    """The names of settings that are not the same; if they all are, of the files whose content is not."""
+    other = sorted(key for key in {*now, *before} if now.get(key) != before.get(key))
+    if other != ["files"] or not isinstance(before.get("files"), Mapping):
+        yield from other
+        return
+    files, former = now["files"], before["files"]
+    yield from (f"content of {path}" for path in sorted({*files, *former}) if files.get(path) != former.get(path))
+
+
 def _saved(path: Path) -> SavedReport:
     try:
         return read_report(path)
@@ -151,7 +161,7 @@ def _check_settings(path: Path, saved: SavedReport, settings: Mapping[str, Any])
         what = f"occpose {saved.version}, this is {__version__}"
     else:
         now = json.loads(json.dumps(settings))  # as it reads from a file
-        other = sorted(key for key in {*now, *saved.settings} if now.get(key) != saved.settings.get(key))
+        other = list(_differing(now, saved.settings))
         if not other:
             return
         what = f"other settings ({', '.join(other)})"

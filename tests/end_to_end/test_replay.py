@@ -263,7 +263,7 @@ BAD_ARGUMENTS = [
     pytest.param(["--topic", "/nothing"], "has no topic '/nothing'; it has ", id="unknown topic"),
     pytest.param(["--topic", "/camera_info"], "is of type sensor_msgs/msg/CameraInfo, not", id="topic of another type"),
     pytest.param(["--truth", "/nothing"], "has no topic '/nothing'; it has ", id="unknown truth"),
-    pytest.param(["--height", "nan"], "target_height_m must be between 0.3 and 3 m, got nan", id="height"),
+    pytest.param(["--height", "nan"], "--height: target_height_m must be between 0.3 and 3 m, got nan", id="height"),
     pytest.param(["--layout", "coco71"], "or empty, got 'coco71'", id="unknown layout"),
     pytest.param(["--layout", "body25"], "another joint count than the layout 'body25'", id="wrong layout"),
 ]

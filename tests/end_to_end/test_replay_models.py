@@ -103,7 +103,7 @@ def test_another_model_under_the_same_name_is_not_done_already(
     shutil.copy(model_path("htnet-masked"), path)
     capsys.readouterr()
     assert main(args) == 2
-    assert "exists already and is of other settings (files)" in capsys.readouterr().err
+    assert f"exists already and is of other settings (content of {path})" in capsys.readouterr().err
     assert main([*args, "--force"]) == 0
 
 

@@ -232,6 +232,7 @@ def test_settings_survive_another_process_and_know_what_was_said(tmp_path: Path)
         pytest.param(["--layout", "coco71"], "layout must be one of .* or empty, got 'coco71'", id="layout"),
         pytest.param(["--first-joint-id", "2"], "first_joint_id must lie in 0 to 1, got 2", id="first joint"),
         pytest.param(["--image-width", "-1"], "image_width must lie in 0 to 65535, got -1", id="width"),
+        pytest.param(["--camera", "c.yaml", "--camera-info", "/c"], "leave one out", id="two cameras"),
     ],
 )
 def test_settings_out_of_range_get_one_sentence(arguments: list[str], sentence: str) -> None:
