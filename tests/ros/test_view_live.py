@@ -32,7 +32,7 @@ from tests.ros.viewer_process import ViewerProcess
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "two_people.mcap"
 JOINTS = len(H36M17.joints)
-BEGIN, IMAGES = 300, 75
+BEGIN, IMAGES = 300, 120
 PATIENCE_S = 20.0
 
 
@@ -44,17 +44,21 @@ def test_a_running_node_is_shown() -> None:
     with own_domain(), NodeProcess({}) as node, Player(node.check) as player, ViewerProcess() as viewer:
         assert viewer.greeting.startswith("a running node is shown at ")
         player.wait_until_ready(bytes(camera.raw))
-        playing = threading.Thread(target=lambda: player.play(played))
-        playing.start()
         with PageClient(viewer.port) as page:
 
             def joints() -> int:
                 return sum(page.shown(f"/joints/{kind}", "batched_positions") for kind in ("MEASURED", "FILLED"))
 
+            def says(text: str) -> bool:
+                return any(text in control.get("_markdown", "") for control in page.controls.values())
+
+            page.until(lambda: says("nothing comes on /skeletons"), "a viewer that has found the node")
+            playing = threading.Thread(target=lambda: player.play(played))
+            playing.start()
             page.until(lambda: joints() == 2 * JOINTS, "two people")
             page.until(lambda: page.shown("/joints/FILLED", "batched_positions"), "a joint that the node filled")
             page.until(lambda: page.shown("/camera", "points"), "the camera")
-            page.until(lambda: any("/skeletons, " in c.get("_markdown", "") for c in page.controls.values()), "a rate")
+            page.until(lambda: says("/skeletons, "), "a rate")
             playing.join()
             page.until(lambda: joints() == 0, "nobody, for nothing comes any more")
         assert viewer.end() == (0, "")
