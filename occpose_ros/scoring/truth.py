@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from occpose_core.skeleton import LayoutError
 from occpose_ros.adapters import KeypointsArray
 from occpose_ros.bag import SKELETONS_TYPE, BagError, BagReader
 from occpose_ros.message_types import stamp_ns_from_msg
@@ -78,4 +79,7 @@ def _of_topic(bag: BagReader, topic: str, images: Mapping[int, str], *, asked: b
                 f"the true skeletons on {topic} are in frame {frames[stamp_ns]!r}, not in the camera's"
                 f" {images[stamp_ns]!r}: publish them there, or give them as TF frames (--truth-tf) or a file"
             )
-    return truth_from_msgs(messages)
+    try:
+        return truth_from_msgs(messages)
+    except LayoutError as error:
+        raise TruthError(f"the true skeletons on {topic} cannot be compared: {error}") from None

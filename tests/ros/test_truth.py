@@ -62,13 +62,19 @@ def test_a_topic_may_have_another_layout(recording: Recording, tmp_path: Path) -
     np.testing.assert_allclose(found.joints_cam_m[:, 0], hips, atol=FLOAT32)
 
 
-def test_a_topic_of_another_frame_or_time_gets_one_sentence(recording: Recording, tmp_path: Path) -> None:
+def test_a_topic_of_another_frame_time_or_layout_gets_one_sentence(recording: Recording, tmp_path: Path) -> None:
     def into_map(message: Any) -> None:
         message.header.frame_id = "map"
 
     def later(message: Any) -> None:
         message.header.stamp.nanosec += 1
 
+    def of_nobody(message: Any) -> None:
+        message.layout = "nosuch"
+
+    unknown = topic_bag(tmp_path / "layout.mcap", recording, of_nobody)
+    with pytest.raises(TruthError, match="on /ground_truth/skeletons cannot be compared: unknown .* 'nosuch'"):
+        read(unknown, TruthSettings(), recording.detected)
     elsewhere = topic_bag(tmp_path / "map.mcap", recording, into_map)
     with pytest.raises(TruthError, match="in frame 'map', not in the camera's 'camera"):
         read(elsewhere, TruthSettings(), recording.detected)
