@@ -24,6 +24,7 @@ Exit code: 0; 1 if a bag could not be replayed or something is worse than the ba
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -136,7 +137,7 @@ def _truth(args: argparse.Namespace) -> TruthSettings:
 
 def _absolute(model: str) -> str:
     """A model's file as every process finds it."""
-    return str(Path(model).absolute()) if Path(model).suffix else model
+    return os.path.abspath(model) if Path(model).suffix else model
 
 
 @dataclass(frozen=True, kw_only=True)

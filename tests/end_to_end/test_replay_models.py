@@ -113,10 +113,15 @@ def test_settings_are_as_they_are_in_a_file() -> None:
     assert settings.described["patterns"] == ["natural"] and settings.described["config"]["min_score"] == 0.3
 
 
+SHIPPED = model_path("stream-s").absolute()
+RESPELT = f"{SHIPPED.parent}/../{SHIPPED.parent.name}/{SHIPPED.name}"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         pytest.param(["--model", "stream-s", "--model", "stream-s"], "--model stream-s is given twice", id="twice"),
+        pytest.param(["--model", str(SHIPPED), "--model", RESPELT], f"--model {SHIPPED} is given twice", id="respelt"),
         pytest.param(["--model", "stream-s", "--model", "no-such"], "unknown model 'no-such'", id="unknown"),
         pytest.param(["--occlude", "fog"], "unknown occlusion pattern 'fog'", id="pattern"),
         pytest.param(
