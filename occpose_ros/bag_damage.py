@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import struct
 import sys
 import tempfile
@@ -50,6 +51,7 @@ _REMEDIES = {
     "is malformed": "the recording was cut off, or the copy of it; try `sqlite3 FILE .recover`",
 }
 _REMEDY = "it is damaged; copy or record it again"
+_FOLDERS = re.compile(r"'/[^']*/(?=[^'/]+')")
 _ZSTD = b"\x28\xb5\x2f\xfd"  # what a message begins with that is compressed by itself
 
 
@@ -58,12 +60,19 @@ class BagError(OccposeError):
 
 
 def reason_of(error: BaseException) -> str:
-    """What the library says of the damage, in a few words."""
-    return textwrap.shorten(str(error), 120, placeholder=" ...").rstrip(".") or type(error).__name__
+    """What the library says of the damage, in a few words; its files without their folders, which may be long."""
+    said = _FOLDERS.sub("'", str(error))
+    return textwrap.shorten(said, 120, placeholder=" ...").rstrip(".") or type(error).__name__
+
+
+def _refusal(error: BaseException | None) -> OSError | None:
+    """What the system said, if that is why the library gave up."""
+    return error if error is None or isinstance(error, OSError) else _refusal(error.__cause__)
 
 
 def failure(path: Path, error: BaseException) -> BagError:
     """A sentence about a bag that could not be read."""
+    error = _refusal(error) or error
     if isinstance(error, OSError):
         if error.errno == errno.ENOSPC:
             return BagError(
