@@ -20,6 +20,8 @@ import numpy as np
 from occpose_core.errors import OccposeError
 
 NANOSECONDS = 1_000_000_000
+# Topics of skeletons that begin so are true ones, not answers.
+TRUTH_PREFIX = "/ground_truth"
 # The stamp of a header that a serialised message begins with, behind four bytes that say "little-endian".
 _CDR_STAMP, _CDR_STAMP_AT = struct.Struct("<iI"), 4
 _PACKAGES = {

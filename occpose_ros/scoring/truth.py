@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from occpose_core.skeleton import LayoutError
 from occpose_ros.adapters import KeypointsArray
 from occpose_ros.bag import SKELETONS_TYPE, BagError, BagReader
-from occpose_ros.message_types import stamp_ns_from_msg
+from occpose_ros.message_types import TRUTH_PREFIX, stamp_ns_from_msg
 from occpose_ros.scoring.truth_npz import truth_from_npz
 from occpose_ros.scoring.truth_rows import Truth, TruthError, truth_from_msgs
 from occpose_ros.scoring.truth_settings import TruthSettings
@@ -26,8 +26,6 @@ __all__ = [
     "truth_topic",
 ]
 
-_PREFIX = "/ground_truth"
-
 
 def truth_topic(bag: BagReader, settings: TruthSettings) -> str | None:
     """The topic of true skeletons: the one that is named, or the only one under /ground_truth. Raises BagError."""
@@ -35,7 +33,7 @@ def truth_topic(bag: BagReader, settings: TruthSettings) -> str | None:
         return bag.topic_of(SKELETONS_TYPE, settings.topic, "--truth")
     if settings.tf or settings.npz is not None:
         return None
-    found = [topic for topic in bag.topics_of(SKELETONS_TYPE) if topic.startswith(_PREFIX)]
+    found = [topic for topic in bag.topics_of(SKELETONS_TYPE) if topic.startswith(TRUTH_PREFIX)]
     if len(found) > 1:
         raise BagError(
             f"{bag.path} has {len(found)} topics of true skeletons: {', '.join(found)}; name one of them with --truth"

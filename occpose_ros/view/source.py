@@ -10,13 +10,11 @@ from typing import Any, Protocol
 from occpose_core.errors import OccposeError
 from occpose_core.types import Camera, CameraError
 from occpose_ros.adapters import camera_from_msg
-from occpose_ros.message_types import NANOSECONDS, cdr_behind_stamp, stamp_ns_from_msg
+from occpose_ros.message_types import NANOSECONDS, TRUTH_PREFIX, cdr_behind_stamp, stamp_ns_from_msg
 from occpose_ros.transforms import Transform, TransformBuffer
 from occpose_ros.view.playback import Playback
 from occpose_ros.view.scene import LEVEL_FROM_OPTICAL, People, people_from_msg
 
-# Topics of true skeletons, which are not what a viewer is asked for.
-TRUTH_PREFIX = "/ground_truth/"
 # So long an answer is shown; then nobody knows where people are.
 STALE_S = 1.0
 # TF often comes later than the skeletons: so long the newest transform stands for those on their way.
